@@ -1,0 +1,71 @@
+"""Random strokes of a renderer, made on the training device: what painters learn from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+import renderers
+from datamodules.base import DataModule
+
+VALIDATION, TEST = 1 << 40, 1 << 41  # where these splits' seeds start; training's never come so far
+
+
+class Seeds(Dataset[int]):
+    """n seeds, from the first on."""
+
+    def __init__(self, first: int, n: int):
+        self.first, self.n = first, n
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, i: int) -> int:
+        return self.first + i
+
+
+class Strokes(DataModule):
+    """Rollouts (x_n, y_{n+1}, x_{n+1}) of a renderer (Canvas-Drawer §3.2): uniform random actions on a canvas that is reset every ``reset`` strokes.
+
+    Batches are dicts: canvas (B, C, S, S), action (B, A), next (B, C, S, S), with B = batch_size rounded up to whole rollouts. ``reset=1``
+    gives single strokes on the blank canvas. A batch follows from its seed alone, so runs repeat and an epoch is ``steps`` batches.
+    """
+
+    def __init__(
+        self,
+        renderer: str = "bezier",
+        reset: int = 5,
+        steps: int = 1000,
+        val_steps: int = 16,
+        batch_size: int = 64,
+        image_size: int = 64,
+        seed: int = 0,
+    ):
+        super().__init__(batch_size=batch_size, image_size=image_size)
+        if min(reset, steps, val_steps, batch_size) < 1:
+            raise ValueError("Strokes: reset, steps, val_steps and batch_size must be at least 1")
+        self.renderer, self.reset, self.steps, self.val_steps, self.seed = renderers.get(renderer), reset, steps, val_steps, seed
+
+    def split(self, name: str) -> Seeds:
+        first = {"train": 0, "val": VALIDATION, "test": TEST}[name] + self.seed * self.steps
+        return Seeds(first, self.steps if name == "train" else self.val_steps)
+
+    def loader(self, name: str) -> DataLoader[int]:
+        return DataLoader(self.datasets[name], batch_size=1, shuffle=name == "train")
+
+    def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> dict[str, Tensor]:
+        seed = int(batch[0])
+        if seed < VALIDATION and self.trainer is not None:  # each epoch draws new strokes
+            seed += self.trainer.current_epoch * self.steps * 1009
+        return self.rollouts(seed, batch.device)
+
+    @torch.no_grad()
+    def rollouts(self, seed: int, device: torch.device | None = None) -> dict[str, Tensor]:
+        """One batch, from its seed."""
+        generator = torch.Generator(device or "cpu").manual_seed(seed)
+        n = -(-self.batch_size // self.reset)
+        actions = self.renderer.actions.random(n, self.reset, generator=generator, device=device)
+        after = self.renderer.render(actions, self.image_size, steps=True)
+        before = torch.cat([self.renderer.blank(n, self.image_size, device)[:, None], after[:, :-1]], 1)
+        return {"canvas": before.flatten(0, 1), "action": actions.flatten(0, 1), "next": after.flatten(0, 1)}

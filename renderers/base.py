@@ -1,0 +1,178 @@
+"""What a stroke is (ActionSpace) and how it reaches a canvas (Renderer)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Box = tuple[float, float, float, float]
+"""A rectangle (left, top, right, bottom) as fractions of the canvas."""
+
+
+@dataclass(frozen=True)
+class ActionSpace:
+    """The named columns of a stroke. Every column is a number in [0, 1].
+
+    Columns are looked up by name, never by number: ``space["x0"]`` is an index, ``space.column(strokes, "x0")`` a tensor.
+    """
+
+    columns: tuple[str, ...]
+
+    def __init__(self, columns: str | Sequence[str]):
+        names = tuple(columns.split()) if isinstance(columns, str) else tuple(columns)
+        if not names or len(set(names)) != len(names) or not all(n.isidentifier() for n in names):
+            raise ValueError(f"an action space needs one or more different identifiers as column names, got {names}")
+        object.__setattr__(self, "columns", names)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.columns
+
+    def __getitem__(self, name: str) -> int:
+        """Index of a column. KeyError, naming the columns there are, if there is none of that name."""
+        if name not in self.columns:
+            raise KeyError(f"no column {name!r}; there are {', '.join(self.columns)}")
+        return self.columns.index(name)
+
+    def column(self, strokes: Tensor, name: str) -> Tensor:
+        """One column (...,) of strokes (..., A)."""
+        return strokes[..., self[name]]
+
+    def select(self, strokes: Tensor, names: str) -> Tensor:
+        """Several columns (..., k) of strokes (..., A), names separated by spaces."""
+        return strokes[..., [self[n] for n in names.split()]]
+
+    def random(self, *shape: int, generator: torch.Generator | None = None, device: Any = None) -> Tensor:
+        """Uniform random strokes (*shape, A) in [0, 1), float32. A generator must live on ``device``."""
+        return torch.rand(*shape, len(self), generator=generator, device=device)
+
+    def check(self, strokes: Tensor) -> Tensor:
+        """Return strokes (..., A) unchanged, or raise ValueError naming the first number that is not in [0, 1]."""
+        if strokes.ndim < 1 or strokes.shape[-1] != len(self):
+            raise ValueError(
+                f"strokes have shape {tuple(strokes.shape)}; expected (..., {len(self)}): {' '.join(self.columns)}"
+            )
+        bad = ~((strokes >= 0) & (strokes <= 1))  # also true for NaN
+        if bad.any():
+            *where, column = (int(i) for i in bad.nonzero()[0])
+            value = float(strokes[(*where, column)])
+            row = ", ".join(map(str, where)) or "0"
+            raise ValueError(
+                f"stroke {row}: column {self.columns[column]!r} is {value}; expected a number in [0, 1]"
+                " (clamp the strokes, or check what made them)"
+            )
+        return strokes
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Vector geometry of one stroke, for export. Lengths and coordinates are fractions of the canvas.
+
+    kind: ``curve`` (quadratic Bézier, 3 points), ``polyline`` (2 points or more), ``polygon`` (filled) or ``circle`` (filled, 1 point).
+    points: (k, 2) x, y. widths: full stroke width (a circle: its diameter) at the start and at the end, as a fraction of
+    sqrt(width * height); (0, 0) for a polygon. colour: red, green, blue. opacities: at the start and at the end.
+    """
+
+    kind: str
+    points: np.ndarray
+    widths: tuple[float, float]
+    colour: tuple[float, float, float]
+    opacities: tuple[float, float] = (1.0, 1.0)
+
+
+class Renderer(ABC):
+    """Paints strokes on a canvas. One method to implement: :meth:`paint`.
+
+    name: its key in the registry. actions: the columns of a stroke. channels: 1 or 3. background: one number per channel.
+    differentiable: whether :meth:`paint` has useful gradients in every column (the smooth form).
+    lengths: columns that are lengths, as fractions of sqrt(width * height) up to a constant factor: they shrink with a drawing.
+    relative: x and y columns that are relative to other points of the stroke, so that they do not move with a drawing.
+    """
+
+    name: str
+    actions: ActionSpace
+    channels: int = 3
+    background: tuple[float, ...] = (0.0, 0.0, 0.0)
+    differentiable: bool = False
+    lengths: ClassVar[tuple[str, ...]] = ()
+    relative: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
+        """Paint one stroke (B, A) on each canvas (B, C, H, W), values in [0, 1]; returns the new canvas. Any size and device."""
+
+    @abstractmethod
+    def outlines(self, strokes: Tensor) -> list[Outline]:
+        """Vector geometry of strokes (T, A), in painting order."""
+
+    def blank(self, batch: int, size: int | tuple[int, int], device: Any = None) -> Tensor:
+        """An empty canvas (batch, C, H, W). size: pixels of a square, or (height, width)."""
+        height, width = (size, size) if isinstance(size, int) else size
+        colour = torch.tensor(self.background, device=device, dtype=torch.float32)
+        return colour.view(1, -1, 1, 1).expand(batch, -1, height, width).contiguous()
+
+    def render(
+        self, strokes: Tensor, size: int | tuple[int, int], mask: Tensor | None = None, steps: bool = False
+    ) -> Tensor:
+        """Fold :meth:`paint` over strokes (B, T, A), from the blank canvas.
+
+        mask: (B, T) booleans; where false, the stroke is left out. Memory does not grow with T unless gradients or steps are asked for.
+        Returns (B, C, H, W), or (B, T, C, H, W) with ``steps``: the canvas after each stroke.
+        """
+        canvas = self.blank(len(strokes), size, strokes.device)
+        frames = []
+        for t in range(strokes.shape[1]):
+            painted = self.paint(canvas, strokes[:, t])
+            canvas = painted if mask is None else torch.where(mask[:, t, None, None, None], painted, canvas)
+            if steps:
+                frames.append(canvas)
+        if not steps:
+            return canvas
+        return torch.stack(frames, 1) if frames else canvas.new_empty(len(strokes), 0, *canvas.shape[1:])
+
+    def place(self, strokes: Tensor, box: Box) -> tuple[str, Tensor]:
+        """The same strokes (T, A) drawn smaller, inside ``box``. Returns the name of a renderer that can paint them, and (T, A').
+
+        Lengths scale by sqrt(width * height) of the box, so placing composes: a tile's strokes look as they did on the tile.
+        """
+        left, top, right, bottom = box
+        placed = strokes.clone()
+        for i, name in enumerate(self.actions.columns):
+            if name in self.lengths:
+                placed[:, i] = strokes[:, i] * ((right - left) * (bottom - top)) ** 0.5
+            elif name[0] == "x" and name not in self.relative:
+                placed[:, i] = left + (right - left) * strokes[:, i]
+            elif name[0] == "y" and name not in self.relative:
+                placed[:, i] = top + (bottom - top) * strokes[:, i]
+        return self.name, placed
+
+
+def pixel_centres(canvas: Tensor) -> Tensor:
+    """Centres of the pixels of a canvas (B, C, H, W), in pixels: (H * W, 2) as x, y."""
+    height, width = canvas.shape[-2:]
+    y, x = torch.meshgrid(
+        torch.arange(height, device=canvas.device) + 0.5, torch.arange(width, device=canvas.device) + 0.5, indexing="ij"
+    )
+    return torch.stack([x, y], -1).view(-1, 2)
+
+
+SOFTNESS = 0.5
+"""Smooth forms: the edge is sigmoid(-distance / SOFTNESS), distance in pixels."""
+
+
+def coverage(distance: Tensor, smooth: bool, edge: float = 1.0) -> Tensor:
+    """How much of a pixel is inked, from the signed distance in pixels of its centre to the outline (negative inside).
+
+    Exact form: a linear ramp ``edge`` pixels wide (1 is the box-filtered half-plane). Smooth form: a sigmoid, whose gradient never vanishes.
+    """
+    return torch.sigmoid(-distance / SOFTNESS) if smooth else (0.5 - distance / edge).clamp(0, 1)

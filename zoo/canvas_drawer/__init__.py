@@ -1,0 +1,6 @@
+"""Canvas-Drawer (Frans & Cheng, 2018, arXiv:1811.08170)."""
+
+from zoo.canvas_drawer.canvas import CanvasNetwork
+from zoo.canvas_drawer.drawer import CanvasDrawer
+
+__all__ = ["CanvasDrawer", "CanvasNetwork"]

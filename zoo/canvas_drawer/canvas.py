@@ -1,0 +1,43 @@
+"""CanvasNetwork: Canvas-Drawer's learned renderer."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from renderers.base import pixel_centres
+from zoo.canvas_drawer.networks import Canvas
+from zoo.painter import Painter
+
+
+class CanvasNetwork(Painter):
+    """Imitates any Markov renderer from rollouts (§3.2): x_{n+1} = max(C(x_n, y_{n+1}), x_n) (§3.3).
+
+    renderer: whom to imitate. width, layers: of the per-pixel network. pixels: how many of each image a training step looks at.
+    """
+
+    def __init__(self, renderer: str = "bezier", width: int = 32, layers: int = 3, pixels: int = 512, lr: float = 3e-3):
+        super().__init__(renderer, lr)
+        self.save_hyperparameters()
+        self.net = Canvas(self.actions, self.channels, width, layers)
+        self.pixels = pixels
+
+    def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
+        height, width = canvas.shape[-2:]
+        points = pixel_centres(canvas) / torch.tensor([width, height], device=canvas.device)
+        before = canvas.flatten(2).transpose(1, 2)
+        after = torch.maximum(self.net(before, action, points[None]).sigmoid(), before)
+        return after.transpose(1, 2).reshape(canvas.shape)
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """train/bce: binary cross-entropy between max(C(x, y), x) and the next canvas, at random pixels."""
+        size = batch["canvas"].shape[-1]
+        at = torch.randint(size**2, (len(batch["action"]), self.pixels), device=self.device)
+        points = torch.stack([(at % size + 0.5) / size, (at // size + 0.5) / size], -1)
+        where = at[:, None].expand(-1, self.channels, -1)
+        before, after = (batch[k].flatten(2).gather(2, where).transpose(1, 2) for k in ("canvas", "next"))
+        painted = torch.maximum(self.net(before, batch["action"], points).sigmoid(), before)
+        loss = F.binary_cross_entropy(painted.float().clamp(1e-6, 1 - 1e-6), after)
+        self.log("train/bce", loss, prog_bar=True)
+        return loss

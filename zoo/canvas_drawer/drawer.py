@@ -1,0 +1,56 @@
+"""CanvasDrawer: a conditional recurrent network that draws an image, one curve a step."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from renderers import Renderer
+from zoo.canvas_drawer.networks import DrawerNet
+from zoo.drawer import Drawer
+
+
+class CanvasDrawer(Drawer):
+    """Draws a hint image X in N steps (§3.3): y_{n+1} = D(X, x_n), x_{n+1} = R(x_n, y_{n+1}), trained on the L2 of the final canvas only.
+
+    renderer: whose strokes to draw. painter: name of the trained painter to learn through, frozen (the paper's form); None learns through
+    the renderer's own smooth form. steps: N. lstm: with the LSTM or, as in the paper's comparison, without. hint_channels: of X.
+    Outside training, and in every published figure, the canvas that the network sees is the renderer's own.
+    """
+
+    def __init__(
+        self,
+        renderer: str = "bezier",
+        painter: str | None = None,
+        steps: int = 4,
+        lstm: bool = True,
+        hint_channels: int = 1,
+        image_size: int = 64,
+        lr: float = 1e-3,
+    ):
+        super().__init__(renderer, painter, image_size, hint_channels, lr)
+        self.save_hyperparameters()
+        self.steps = steps
+        self.net = DrawerNet(len(self.actions), self.exact.channels, hint_channels, image_size, lstm)
+
+    def rollout(self, hint: Tensor, renderer: Renderer) -> tuple[Tensor, Tensor]:
+        """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A) and the final canvas (B, C', S, S)."""
+        canvas = renderer.blank(len(hint), self.image_size, hint.device)
+        features, state, actions = self.net.hint(hint), None, []
+        for _ in range(self.steps):
+            action, state = self.net(features, canvas, state)
+            with torch.autocast(hint.device.type, enabled=False):  # distances need float32
+                canvas = renderer.paint(canvas, action.float())
+            actions.append(action.float())
+        return torch.stack(actions, 1), canvas
+
+    def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.rollout(images, self.exact)[0]
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """train/mse: mean squared error between the painter's final canvas and the target, per pixel."""
+        _, canvas = self.rollout(batch["image"], self.painter)
+        loss = F.mse_loss(canvas, batch.get("target", batch["image"]))
+        self.log("train/mse", loss, prog_bar=True)
+        return loss

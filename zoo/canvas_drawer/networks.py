@@ -1,0 +1,75 @@
+"""Canvas-Drawer's two networks as plain modules (Frans & Cheng, 2018, §3.2 and §3.3)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from renderers import ActionSpace
+from zoo.layers import AddCoords
+
+
+class Canvas(nn.Module):
+    """C(x_n, y_{n+1}) (§3.2): an action and the canvas before it, to the logits of the canvas after it, at each of any set of pixels.
+
+    A network per pixel, so the resolution is free and training may look at some pixels only. Its inputs: the offsets from the pixel
+    to every point of the action (the coordinate layer, seen from the stroke), their pairwise products, the action's other columns,
+    and the canvas there.
+    """
+
+    def __init__(self, actions: ActionSpace, channels: int = 1, width: int = 32, layers: int = 3):
+        super().__init__()
+        self.xs = [i for i, n in enumerate(actions.columns) if n[0] == "x"]
+        self.ys = [i for i, n in enumerate(actions.columns) if n[0] == "y"]
+        self.rest = [i for i in range(len(actions)) if i not in self.xs + self.ys]
+        offsets = len(self.xs) + len(self.ys)
+        self.pairs: Tensor
+        self.register_buffer("pairs", torch.triu_indices(offsets, offsets), persistent=False)
+        sizes = [offsets + self.pairs.shape[1] + len(self.rest) + channels] + [width] * layers
+        hidden = [m for i, o in zip(sizes[:-1], sizes[1:], strict=True) for m in (nn.Linear(i, o), nn.SiLU())]
+        self.net = nn.Sequential(*hidden, nn.Linear(width, channels))
+
+    def forward(self, canvas: Tensor, action: Tensor, points: Tensor) -> Tensor:
+        """canvas (B, N, C) at points (B or 1, N, 2), x and y in [0, 1]; action (B, A) -> logits (B, N, C)."""
+        x = points[..., :1] - action[:, None, self.xs]
+        y = points[..., 1:] - action[:, None, self.ys]
+        offset = 3 * torch.cat([x, y], -1)
+        rest = action[:, None, self.rest].expand(-1, offset.shape[1], -1)
+        features = [offset, offset[..., self.pairs[0]] * offset[..., self.pairs[1]], rest, canvas]
+        return self.net(torch.cat(features, -1))
+
+
+def tower(channels: int, image_size: int, features: int) -> nn.Sequential:
+    """(B, channels, S, S) -> (B, features): 4×4 pixels to a channel block, a coordinate layer, two convolutions, one linear layer."""
+    return nn.Sequential(
+        nn.PixelUnshuffle(4),
+        AddCoords(),
+        nn.Conv2d(16 * channels + 2, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(64 * (image_size // 8) ** 2, features),
+    )
+
+
+class DrawerNet(nn.Module):
+    """D(X, x_n) (§3.3): a hint image and the canvas so far to the next action; an LSTM (or a linear layer) carries the sequence."""
+
+    def __init__(self, actions: int, channels: int, hint_channels: int, image_size: int, lstm: bool, width: int = 256):
+        super().__init__()
+        self.hint = tower(hint_channels, image_size, width)
+        self.canvas = tower(channels, image_size, width)
+        self.core = nn.LSTMCell(width, width) if lstm else nn.Linear(width, width)
+        self.out = nn.Linear(width, actions)
+
+    def forward(self, hint: Tensor, canvas: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        """hint (B, width) = self.hint(images), canvas (B, C, S, S) -> action (B, A) in [0, 1], and the LSTM's state (h, c)."""
+        features = F.relu(hint + self.canvas(canvas))
+        if isinstance(self.core, nn.LSTMCell):
+            state = self.core(features, state)
+            features = state[0]
+        else:
+            features = F.relu(self.core(features))
+        return self.out(features).sigmoid(), state

@@ -1,0 +1,64 @@
+"""Painter: a learned renderer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+from torchmetrics import MeanSquaredError
+
+import renderers
+from renderers import Box, Outline, Renderer
+
+
+class Painter(LightningModule, Renderer):
+    """A network that imitates a renderer, and is one: it shares the other's action space, and its :meth:`paint` has gradients.
+
+    To implement: :meth:`paint` and a training step. Batches come from ``datamodules.Strokes``.
+    renderer: name of the renderer to imitate. lr: learning rate of Adam.
+    """
+
+    differentiable = True
+
+    def __init__(self, renderer: str = "bezier", lr: float = 1e-3):
+        super().__init__()
+        self.imitates = renderers.get(renderer)
+        self.name = renderer
+        self.actions, self.channels, self.background = self.imitates.actions, self.imitates.channels, self.imitates.background
+        self.lr = lr
+        self.mse = MeanSquaredError()
+        self.blank_mse = MeanSquaredError()
+
+    def outlines(self, strokes: Tensor) -> list[Outline]:
+        return self.imitates.outlines(strokes)
+
+    def place(self, strokes: Tensor, box: Box) -> tuple[str, Tensor]:
+        return self.imitates.place(strokes, box)
+
+    def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
+        self.mse(self.paint(batch["canvas"], batch["action"]), batch["next"])
+        self.blank_mse(batch["canvas"], batch["next"])
+
+    def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
+        self.evaluate_batch(batch)
+        self.log("val/mse", self.mse, prog_bar=True, batch_size=len(batch["action"]))
+
+    def test_step(self, batch: dict[str, Tensor], index: int) -> None:
+        """test/mse: against the renderer itself. test/unpainted_mse: what leaving each stroke out scores, for scale."""
+        self.evaluate_batch(batch)
+        self.log_dict({"test/mse": self.mse, "test/unpainted_mse": self.blank_mse}, batch_size=len(batch["action"]))
+
+    def configure_optimizers(self) -> Any:
+        return adam_one_cycle(self, self.lr)
+
+
+def adam_one_cycle(module: LightningModule, lr: float) -> Any:
+    """Adam whose rate rises to ``lr`` over the first 2 % of the steps and falls to nothing; constant if training has no end."""
+    optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr, fused=True)
+    steps = module.trainer.estimated_stepping_batches
+    if steps == float("inf"):
+        return optimizer
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=int(steps), pct_start=0.02)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
