@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    import numpy as np
 
 Box = tuple[float, float, float, float]
 """A rectangle (left, top, right, bottom) as fractions of the canvas."""
@@ -89,6 +88,33 @@ class Outline:
     colour: tuple[float, float, float]
     opacities: tuple[float, float] = (1.0, 1.0)
 
+    def at(self, t: np.ndarray) -> np.ndarray:
+        """Points (k, 2) of a curve at t (k,) in [0, 1]."""
+        p0, p1, p2 = self.points
+        t = t[:, None]
+        return (1 - t) ** 2 * p0 + 2 * t * (1 - t) * p1 + t**2 * p2
+
+    def curves(self) -> list[np.ndarray]:
+        """The path, or a shape's closed contour, as quadratic Béziers, each (3, 2)."""
+        if self.kind == "curve":
+            return [self.points]
+        path = self.flatten(1e-3)
+        return [np.stack([a, (a + b) / 2, b]) for a, b in zip(path[:-1], path[1:], strict=True)]
+
+    def flatten(self, tolerance: float = 1e-4) -> np.ndarray:
+        """The path, or a shape's closed contour, as points (k, 2) no farther than ``tolerance`` from it."""
+        if self.kind == "polyline":
+            return self.points
+        if self.kind == "polygon":
+            return np.concatenate([self.points, self.points[:1]])
+        if self.kind == "circle":
+            radius = self.widths[0] / 2
+            n = max(8, math.ceil(math.pi / math.acos(max(1 - tolerance / max(radius, tolerance), 0.0))))
+            angle = np.linspace(0, 2 * np.pi, n + 1)
+            return np.clip(self.points + radius * np.stack([np.cos(angle), np.sin(angle)], 1), 0, 1)
+        bend = float(np.linalg.norm(self.points[0] - 2 * self.points[1] + self.points[2]))  # a chord strays by bend / (4 n²)
+        return self.at(np.linspace(0, 1, max(1, math.ceil((bend / 4 / tolerance) ** 0.5)) + 1))
+
 
 class Renderer(ABC):
     """Paints strokes on a canvas. One method to implement: :meth:`paint`.
@@ -114,6 +140,13 @@ class Renderer(ABC):
     @abstractmethod
     def outlines(self, strokes: Tensor) -> list[Outline]:
         """Vector geometry of strokes (T, A), in painting order."""
+
+    def trace(self, outlines: list[Outline]) -> Tensor:
+        """Strokes (T, A) of this renderer that follow other strokes' outlines, as ``Drawing.to`` asks for.
+
+        Raises ValueError where the renderer has no stroke for them.
+        """
+        raise ValueError(f"strokes cannot be turned into {self.name!r}: it is neither a curve nor a line")
 
     def blank(self, batch: int, size: int | tuple[int, int], device: Any = None) -> Tensor:
         """An empty canvas (batch, C, H, W). size: pixels of a square, or (height, width)."""
@@ -176,3 +209,9 @@ def coverage(distance: Tensor, smooth: bool, edge: float = 1.0) -> Tensor:
     Exact form: a linear ramp ``edge`` pixels wide (1 is the box-filtered half-plane). Smooth form: a sigmoid, whose gradient never vanishes.
     """
     return torch.sigmoid(-distance / SOFTNESS) if smooth else (0.5 - distance / edge).clamp(0, 1)
+
+
+def blend(canvas: Tensor, alpha: Tensor, colour: Tensor) -> Tensor:
+    """Paint colour (B, 3) over a canvas (B, 3, H, W) with opacity alpha (B, H, W)."""
+    alpha = alpha[:, None]
+    return canvas * (1 - alpha) + alpha * colour[:, :, None, None]

@@ -1,1 +1,205 @@
-class Drawing: pass
+"""Drawing: the strokes of one picture, independent of resolution."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from renderers.base import Box, Outline, Renderer
+
+FORMAT, VERSION = "strokezoo-drawing", 1
+LARGEST_SIDE = 16384  # pixels
+LARGEST_FILE = 1 << 28  # bytes
+
+
+class DrawingError(ValueError):
+    """A drawing, or a file that should hold one, is not what it should be."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """Strokes (T, A) in [0, 1], the name of their renderer, and the picture's shape. Immutable: every method returns a new one.
+
+    aspect: width / height. background: one number in [0, 1] per channel; None for the renderer's own.
+    Raises DrawingError for strokes that are not (T, A), not finite or not in [0, 1], and ValueError for an unknown renderer.
+    """
+
+    strokes: Tensor
+    renderer: str
+    aspect: float = 1.0
+    background: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        import renderers
+
+        renderer = renderers.get(self.renderer)
+        strokes = torch.as_tensor(self.strokes).detach().to("cpu", torch.float32, copy=True).contiguous()
+        if strokes.ndim != 2:
+            raise DrawingError(f"strokes have shape {tuple(strokes.shape)}; a drawing needs (T, {len(renderer.actions)})")
+        try:
+            renderer.actions.check(strokes)
+        except ValueError as e:
+            raise DrawingError(str(e)) from e
+        if not (math.isfinite(self.aspect) and 1e-3 <= self.aspect <= 1e3):
+            raise DrawingError(f"aspect (width / height) is {self.aspect}; expected a number from 0.001 to 1000")
+        background = renderer.background if self.background is None else tuple(float(v) for v in self.background)
+        if len(background) != renderer.channels or not all(0 <= v <= 1 for v in background):
+            raise DrawingError(f"background is {background}; {self.renderer!r} needs {renderer.channels} number(s) in [0, 1]")
+        for name, value in (("strokes", strokes), ("aspect", float(self.aspect)), ("background", background)):
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.strokes)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Drawing):
+            return NotImplemented
+        return self._shape == other._shape and torch.equal(self.strokes, other.strokes)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Drawing({len(self)} strokes of {self.renderer!r}, aspect {self.aspect:.3g})"
+
+    @property
+    def _shape(self) -> tuple[Any, ...]:
+        return self.renderer, self.aspect, self.background
+
+    def _with(self, strokes: Tensor, renderer: str | None = None) -> Drawing:
+        if renderer not in (None, self.renderer):
+            return Drawing(strokes, str(renderer), self.aspect)
+        return Drawing(strokes, self.renderer, self.aspect, self.background)
+
+    def __getitem__(self, index: int | slice) -> Drawing:
+        """Some of the strokes, as a drawing: ``drawing[:50]`` has the first 50."""
+        if isinstance(index, int):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"stroke {index} of a drawing that has {len(self)}")
+            index = slice(index, index + 1 or None)
+        return self._with(self.strokes[index])
+
+    def __add__(self, other: Drawing) -> Drawing:
+        """This drawing, then the other's strokes on top. Both must have the same renderer, aspect and background."""
+        if not isinstance(other, Drawing):
+            return NotImplemented
+        if self._shape != other._shape:
+            raise DrawingError(f"{self!r} and {other!r} differ in renderer, aspect or background; use .to() or .place() first")
+        return self._with(torch.cat([self.strokes, other.strokes]))
+
+    def exact(self) -> Renderer:
+        """The renderer itself, with this drawing's background."""
+        import renderers
+
+        renderer = renderers.get(self.renderer)
+        renderer.background = self.background  # type: ignore[assignment]
+        return renderer
+
+    def place(self, box: Box, aspect: float | None = None) -> Drawing:
+        """The drawing, smaller, inside a box (left, top, right, bottom) of a canvas of ``aspect`` (this one's, if not given)."""
+        left, top, right, bottom = box
+        if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+            raise DrawingError(f"box is {box}; expected 0 <= left < right <= 1 and 0 <= top < bottom <= 1")
+        name, strokes = self.exact().place(self.strokes, box)
+        same = name == self.renderer or len(self.background or ()) == 1
+        return Drawing(strokes.clamp(0, 1), name, self.aspect if aspect is None else aspect, self.background if same else None)
+
+    def outlines(self) -> list[Outline]:
+        """Vector geometry, in painting order."""
+        return self.exact().outlines(self.strokes)
+
+    def to(self, renderer: str) -> Drawing:
+        """The same strokes for another renderer, on its own paper. Curves and lines become whatever the other can draw along them.
+
+        Raises ValueError where the other has no stroke for these.
+        """
+        import renderers
+
+        if renderer == self.renderer:
+            return self
+        return Drawing(renderers.get(renderer).trace(self.outlines()).clamp(0, 1), renderer, self.aspect)
+
+    def shape(self, size: int) -> tuple[int, int]:
+        """(height, width) in pixels of a picture whose longer side is ``size``."""
+        if not 1 <= size <= LARGEST_SIDE:
+            raise DrawingError(f"size is {size}; expected 1 to {LARGEST_SIDE} pixels (the longer side)")
+        short = max(1, round(size / max(self.aspect, 1 / self.aspect)))
+        return (short, size) if self.aspect >= 1 else (size, short)
+
+    @torch.no_grad()
+    def render(self, size: int = 512) -> Tensor:
+        """The picture, (C, H, W) float32 in [0, 1]; its longer side has ``size`` pixels."""
+        return self.exact().render(self.strokes[None], self.shape(size))[0]
+
+    def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
+        """Write a file; its ending chooses the format: .svg .json .png .gif .mp4 .gcode (options: see ``renderers.export``).
+
+        The file appears whole or not at all. Raises ValueError for an unknown ending, OSError where it cannot be written.
+        """
+        from renderers.export import save
+
+        return save(self, Path(path), **options)
+
+    def to_json(self) -> str:
+        """JSON that :meth:`from_json` turns into an equal drawing, bit for bit."""
+        import renderers
+
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "renderer": self.renderer,
+                "aspect": self.aspect,
+                "background": self.background,
+                "columns": renderers.get(self.renderer).actions.columns,
+                # the shortest decimals that give the same float32
+                "strokes": [[float(str(v)) for v in row] for row in self.strokes.numpy()],
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Drawing:
+        """A drawing from :meth:`to_json`'s text. Raises DrawingError, saying what is wrong with it."""
+        import renderers
+
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as e:
+            raise DrawingError(f"not JSON: {e}") from e
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise DrawingError(f"not a drawing: expected a JSON object with format {FORMAT!r}")
+        if data.get("version") != VERSION:
+            raise DrawingError(f"a drawing of version {data.get('version')!r}; this library reads version {VERSION}")
+        missing = {"renderer", "aspect", "background", "columns", "strokes"} - data.keys()
+        if missing:
+            raise DrawingError(f"the drawing lacks {', '.join(sorted(missing))}")
+        try:
+            columns = renderers.get(str(data["renderer"])).actions.columns
+            if tuple(data["columns"]) != columns:
+                raise DrawingError(f"columns are {data['columns']}; {data['renderer']!r} has {' '.join(columns)}")
+            strokes = torch.from_numpy(np.array(data["strokes"], np.float32).reshape(-1, len(columns)))
+            if len(strokes) != len(data["strokes"]):
+                raise DrawingError(f"every stroke must have {len(columns)} numbers")
+            return cls(strokes, str(data["renderer"]), float(data["aspect"]), tuple(data["background"]))
+        except DrawingError:
+            raise
+        except (TypeError, ValueError, OverflowError) as e:
+            raise DrawingError(f"not a drawing: {e}") from e
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Drawing:
+        """A drawing from a .json file. Raises DrawingError, naming the file, if it does not hold one."""
+        path = Path(path)
+        if path.stat().st_size > LARGEST_FILE:
+            raise DrawingError(f"{path} has {path.stat().st_size} bytes; a drawing has at most {LARGEST_FILE}")
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"))
+        except (DrawingError, UnicodeDecodeError) as e:
+            raise DrawingError(f"{path}: {e}") from e

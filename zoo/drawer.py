@@ -11,8 +11,12 @@ from torch import Tensor
 from torchmetrics import MeanSquaredError
 
 import renderers
-from renderers import Renderer
+from renderers import Drawing, Renderer
+from zoo.images import read
 from zoo.painter import Painter, adam_one_cycle
+from zoo.tiling import boxes, split
+
+BLANK = 0.02  # a tile whose mean difference from the paper is less is not drawn
 
 
 class Drawer(LightningModule, ABC):
@@ -54,6 +58,36 @@ class Drawer(LightningModule, ABC):
     @abstractmethod
     def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Strokes (B, T, A) in [0, 1] that draw images (B, C, image_size, image_size), values in [0, 1]."""
+
+    def prepare(self, image: Tensor) -> Tensor:
+        """What a drawer does to an image (1, C, H, W) before it looks at it; its keyword arguments are options of :meth:`draw`."""
+        return image
+
+    @torch.no_grad()
+    def draw(
+        self, image: Any, tiles: int = 1, strokes: int | None = None, generator: torch.Generator | None = None, **options: Any
+    ) -> Drawing:
+        """Draw any image: a path, ``sample:NAME``, PIL, an array or a tensor (see ``zoo.images.read``), of any size and aspect.
+
+        tiles: d draws d × d tiles of the image in one batch, each as finely as a whole one; blank tiles are left out.
+        strokes: at most so many (of each tile); None for as many as the drawer makes. options: see :meth:`prepare`.
+        """
+        if not 1 <= tiles <= 64:
+            raise ValueError(f"tiles is {tiles}; expected 1 to 64")
+        if strokes is not None and strokes < 1:
+            raise ValueError(f"strokes is {strokes}; expected at least 1")
+        pixels = read(image, self.channels)
+        aspect = pixels.shape[-1] / pixels.shape[-2]
+        batch = split(self.prepare(pixels, **options), tiles, self.image_size).to(self.device)
+        paper = torch.tensor(self.exact.background, device=self.device).mean()
+        inked = (batch - paper).abs().mean((1, 2, 3)) >= BLANK if tiles > 1 else torch.ones(1, dtype=torch.bool)
+        made = self.strokes(batch[inked], generator)[:, :strokes].float().cpu() if inked.any() else []
+        if tiles == 1:
+            return Drawing(made[0], self.exact.name, aspect)
+        name, none = self.exact.place(torch.zeros(0, len(self.actions)), (0, 0, 1, 1))
+        where = [box for box, keep in zip(boxes(tiles), inked.tolist(), strict=True) if keep]
+        placed = [self.exact.place(rows, box)[1] for rows, box in zip(made, where, strict=True)]
+        return Drawing(torch.cat(placed or [none]).clamp(0, 1), name, aspect)
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
         target = batch.get("target", batch["image"])

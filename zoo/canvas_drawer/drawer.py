@@ -34,6 +34,13 @@ class CanvasDrawer(Drawer):
         self.steps = steps
         self.net = DrawerNet(len(self.actions), self.exact.channels, hint_channels, image_size, lstm)
 
+    def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
+        """ink: whether the image's ink is ``light`` (on dark paper, as the network has learned it), ``dark``, or, with ``auto``,
+        whichever is the rarer (by the median)."""
+        if ink not in ("auto", "light", "dark"):
+            raise ValueError(f"ink is {ink!r}; expected auto, light or dark")
+        return 1 - image if ink == "dark" or (ink == "auto" and image.median() > 0.5) else image
+
     def rollout(self, hint: Tensor, renderer: Renderer) -> tuple[Tensor, Tensor]:
         """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A) and the final canvas (B, C', S, S)."""
         canvas = renderer.blank(len(hint), self.image_size, hint.device)

@@ -1,0 +1,209 @@
+"""The command line: `zoo list | show | draw | render | evaluate | export` here, `zoo fit | validate | test | predict` by Lightning.
+
+Nothing heavy is imported before it is needed, so that help is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+TRAINING = ("fit", "validate", "test", "predict")
+TRAINING_HELP = """\
+usage: zoo {0} --config RECIPE.yaml [options]
+       zoo {0} --model CLASS --data CLASS [options]
+
+{1}
+
+common options:
+  --config FILE            a recipe, e.g. zoo/recipes/canvas-drawer-mnist.yaml; options after it override it
+  --model CLASS            CanvasDrawer, CanvasNetwork; --model.ARGUMENT sets its arguments
+  --data CLASS             MNIST, KMNIST, Omniglot, SVHN, ImageFolder, Strokes; --data.ARGUMENT sets its arguments
+  --data.root FOLDER       where the data is (default: $ZOO_DATA, else a cache folder)
+  --init_from NAME         start from a checkpoint's weights, with its class and arguments (fit)
+  --ckpt_path FILE         resume, or use, a training checkpoint
+  --trainer.ARGUMENT VALUE any argument of Lightning's Trainer: max_steps, devices, strategy, precision, …
+  --seed_everything N      seed (default 0)
+  --print_config           print the whole configuration and stop
+  --help_all               every option there is (this one takes some seconds)
+
+examples:
+  zoo fit --config zoo/recipes/canvas-drawer-mnist.yaml
+  zoo fit --init_from canvas-drawer-mnist --data ImageFolder --data.root my_images --trainer.max_steps 2000
+"""
+ABOUT = {
+    "fit": "Train a model, from nothing or from a checkpoint.",
+    "validate": "Run the validation split once.",
+    "test": "Run the test split once. For published checkpoints: zoo evaluate.",
+    "predict": "Make the strokes of the test split.",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(prog="zoo", description="Draw with strokes: trained models that turn pixels into strokes.")
+    commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    c = commands.add_parser("list", help="the checkpoints and their figures")
+    c.add_argument("--markdown", action="store_true", help="as the table of the README")
+    c.add_argument("--write", metavar="README", type=Path, help="put that table into a README, between its markers")
+
+    c = commands.add_parser("show", help="everything that is known about a checkpoint")
+    c.add_argument("name")
+
+    c = commands.add_parser("draw", help="draw images with a checkpoint")
+    c.add_argument("images", nargs="+", metavar="IMAGE", help="an image file, or sample:astronaut, sample:chelsea, sample:coffee")
+    c.add_argument("--model", required=True, metavar="NAME", help="a name of `zoo list`, a checkpoint's folder, or org/repo on the Hub")
+    c.add_argument("--tiles", type=int, default=1, metavar="D", help="draw D × D tiles of the image, for finer drawings")
+    c.add_argument("--strokes", type=int, metavar="N", help="at most N strokes (of each tile)")
+    c.add_argument("--ink", choices=["auto", "light", "dark"], help="which part of the image is ink (Canvas-Drawer)")
+    c.add_argument("--renderer", metavar="NAME", help="paint the strokes with another renderer")
+    c.add_argument("--device", default="cpu", help="cpu, cuda, mps")
+    add_output(c, "with several images it holds {name}, e.g. out/{name}.svg")
+
+    c = commands.add_parser("render", help="paint a saved drawing again")
+    c.add_argument("drawing", metavar="DRAWING.json")
+    c.add_argument("--renderer", metavar="NAME", help="another renderer (default: the drawing's own)")
+    c.add_argument("--strokes", type=int, metavar="N", help="only the first N strokes")
+    add_output(c, "")
+
+    c = commands.add_parser("evaluate", help="measure checkpoints on their test sets, and compare with checkpoints.yaml")
+    c.add_argument("names", nargs="*", metavar="NAME")
+    c.add_argument("--all", action="store_true", help="all checkpoints")
+    c.add_argument("--write", action="store_true", help="write the measured values to checkpoints.yaml")
+
+    c = commands.add_parser("export", help="turn a training checkpoint into one that zoo.load reads")
+    c.add_argument("ckpt", type=Path, metavar="FILE.ckpt")
+    c.add_argument("--name", required=True, help="its name")
+    c.add_argument("--out", type=Path, metavar="FOLDER", help="where to (default: ./NAME)")
+    c.add_argument("--bundle", action="store_true", help="for maintainers: put it into zoo/weights and checkpoints.yaml instead")
+
+    for name in TRAINING:
+        commands.add_parser(name, help=ABOUT[name], add_help=False)
+    return p
+
+
+def add_output(c: argparse.ArgumentParser, note: str) -> None:
+    c.add_argument("--out", required=True, metavar="FILE", help=f"its ending is the format: .svg .json .png .gif .mp4 .gcode; {note}".rstrip("; "))
+    c.add_argument("--size", type=int, metavar="PIXELS", help="longer side of a .png, .gif or .mp4")
+    c.add_argument("--page", type=float, nargs=2, metavar="MM", help=".gcode: width and height of the page (default 210 297)")
+    c.add_argument("--margin", type=float, metavar="MM", help=".gcode: margin (default 10)")
+    c.add_argument("--feed", type=float, metavar="MM/MIN", help=".gcode: feed rate (default 1500)")
+
+
+def save_options(args: argparse.Namespace) -> dict[str, Any]:
+    return {k: v for k in ("size", "page", "margin", "feed") if (v := getattr(args, k)) is not None}
+
+
+def cmd_list(args: argparse.Namespace) -> int:
+    from zoo import checkpoints, table
+
+    entries = list(checkpoints.entries().values())
+    if args.write:
+        table.write(args.write, entries)
+    else:
+        print(table.markdown(entries) if args.markdown else table.plain(entries))
+    return 0
+
+
+def cmd_show(args: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    import yaml
+
+    from zoo import checkpoints
+
+    print(yaml.safe_dump(asdict(checkpoints.entry(args.name)), sort_keys=False, allow_unicode=True, width=120), end="")
+    return 0
+
+
+def cmd_draw(args: argparse.Namespace) -> int:
+    outs = [Path(args.out.replace("{name}", Path(i.removeprefix("sample:")).stem)) for i in args.images]
+    if len(set(outs)) < len(outs):
+        raise ValueError(f"{len(outs)} images need an --out with {{name}} in it and different names, not {args.out}")
+    check_outputs(outs)
+
+    import zoo
+    from zoo.drawer import Drawer
+
+    model = zoo.load(args.model, device=args.device)
+    if not isinstance(model, Drawer):
+        raise ValueError(f"{args.model} is a {type(model).__name__}, which paints strokes but makes none; `zoo list` says which draw")
+    options = {"ink": args.ink} if args.ink else {}
+    for image, out in zip(args.images, outs, strict=True):
+        drawing = model.draw(image, tiles=args.tiles, strokes=args.strokes, **options)
+        drawing = drawing.to(args.renderer) if args.renderer else drawing
+        drawing.save(out, **save_options(args))
+        print(f"{out}: {len(drawing)} strokes")
+    return 0
+
+
+def check_outputs(outs: list[Path]) -> None:
+    """Fail before the work, not after it."""
+    from renderers.export import check_ending
+
+    for out in outs:
+        check_ending(out)
+        if not out.parent.is_dir():
+            raise FileNotFoundError(f"no folder {out.parent} to write {out.name} to")
+
+
+def cmd_render(args: argparse.Namespace) -> int:
+    check_outputs([Path(args.out)])
+
+    from renderers import Drawing
+
+    drawing = Drawing.load(args.drawing)[: args.strokes]
+    drawing = drawing.to(args.renderer) if args.renderer else drawing
+    drawing.save(args.out, **save_options(args))
+    print(f"{args.out}: {len(drawing)} strokes")
+    return 0
+
+
+def cmd_evaluate(args: argparse.Namespace) -> int:
+    from zoo import checkpoints
+
+    if bool(args.names) == args.all:
+        raise ValueError("say which checkpoints: `zoo evaluate NAME…`, or `zoo evaluate --all`")
+    entries = [checkpoints.entry(n) for n in (checkpoints.names() if args.all else args.names)]
+    from zoo.evaluate import evaluate
+
+    held = evaluate(entries, write=args.write)
+    return 0 if held or args.write else 1
+
+
+def cmd_export(args: argparse.Namespace) -> int:
+    from zoo.export import export
+
+    print(export(args.ckpt, args.name, args.out, args.bundle))
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command. Returns the exit status: 0, 1 for an error (one line on stderr), 2 for wrong usage, 130 when interrupted."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        if argv and argv[0] in TRAINING:
+            if {"-h", "--help"} & set(argv):
+                print(TRAINING_HELP.format(argv[0], ABOUT[argv[0]]), end="")
+                return 0
+            from zoo import training
+
+            training.main(["--help" if a == "--help_all" else a for a in argv])
+            return 0
+        args = parser().parse_args(argv)
+        return int(globals()[f"cmd_{args.command}"](args))
+    except KeyboardInterrupt:
+        print("zoo: interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as e:
+        if os.environ.get("ZOO_TRACEBACK"):
+            raise
+        print(f"zoo: error: {e}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

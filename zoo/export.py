@@ -1,0 +1,52 @@
+"""`zoo export`: a Lightning checkpoint of a training run becomes one of the zoo's."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import zoo
+from zoo.checkpoints import CLASSES, WEIGHTS, CheckpointError, atomic_write, describe, entries, pack, save, write_entries
+
+
+def restore(ckpt: Path) -> Any:
+    """The model of a training checkpoint. Unpickles nothing but tensors and plain values."""
+    try:
+        state = torch.load(ckpt, map_location="cpu", weights_only=True)
+        arguments = dict(state["hyper_parameters"])
+        cls = str(arguments.pop("_class_path", "")).rsplit(".", 1)[-1]
+        arguments = {k: v for k, v in arguments.items() if not k.startswith("_")}
+        weights, steps = state["state_dict"], int(state["global_step"])
+    except (pickle.UnpicklingError, KeyError, TypeError, RuntimeError, EOFError) as e:
+        raise CheckpointError(f"{ckpt} is not a checkpoint of `zoo fit`: {e}") from e
+    if cls not in CLASSES:
+        raise CheckpointError(f"{ckpt} holds a {cls or 'model of unknown class'}; the zoo has {', '.join(CLASSES)}")
+    model = getattr(zoo, cls)(**arguments)
+    model.load_state_dict(weights, strict=True)
+    model.steps_trained = steps
+    return model
+
+
+def export(ckpt: Path, name: str, out: Path | None = None, bundle: bool = False) -> Path:
+    """Write a folder that ``zoo.load`` reads, or, with ``bundle``, the weights and the entry of the zoo itself. Returns where."""
+    if not ckpt.is_file():
+        raise CheckpointError(f"no file {ckpt}")
+    if not name.replace("-", "").isalnum():
+        raise ValueError(f"{name!r} is not a name: letters, digits and hyphens only")
+    model = restore(ckpt)
+    training = {"steps": model.steps_trained}
+    if not bundle:
+        return save(model, out or Path(name), name, training=training)
+    data = pack(model)
+    old = asdict(entries()[name]) if name in entries() else {}
+    kept = {k: old[k] for k in ("data", "metrics", "paper", "deviations", "licence") if k in old}
+    made = describe(model, name, data, training=old.get("training", {}) | training, **kept)
+    json.dumps(made.init_args)  # plain values only
+    atomic_write(WEIGHTS / made.weights["file"], data)
+    write_entries({name: made})
+    return WEIGHTS / made.weights["file"]

@@ -1,0 +1,103 @@
+"""Reading any image: a path, ``sample:NAME``, PIL, array or tensor."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+SAMPLES = {"astronaut": "astronaut.png", "chelsea": "chelsea.png", "coffee": "coffee.png"}  # photographs in scikit-image
+SMALLEST, MOST_PIXELS = 8, 100_000_000
+SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N", "I"}
+
+
+class ImageError(ValueError):
+    """An image cannot be drawn; the message says which, why, and what to do."""
+
+
+def sample(name: str) -> Path:
+    """Path of a photograph that comes with scikit-image."""
+    if name not in SAMPLES:
+        raise ImageError(f"no sample image {name!r}; there are {', '.join(SAMPLES)}")
+    spec = importlib.util.find_spec("skimage")
+    if spec is None or spec.origin is None:
+        raise ImageError("the sample images come with scikit-image: pip install scikit-image")
+    return Path(spec.origin).parent / "data" / SAMPLES[name]  # without importing it, which takes a second
+
+
+def open_image(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise ImageError(f"{path} has {image.width}×{image.height} pixels; at most {MOST_PIXELS:,} are read. Scale it down.")
+            if getattr(image, "n_frames", 1) > 1:
+                raise ImageError(f"{path} is an animation of {image.n_frames} frames; give one still image.")  # type: ignore[attr-defined]
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except FileNotFoundError as e:
+        raise ImageError(f"no file {path}") from e
+    except IsADirectoryError as e:
+        raise ImageError(f"{path} is a folder; give an image file.") from e
+    except UnidentifiedImageError as e:
+        raise ImageError(f"{path} is not an image that Pillow can read (PNG, JPEG, WebP, …).") from e
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
+        if isinstance(e, ImageError):
+            raise
+        raise ImageError(f"{path} is not a whole image: {e}. Fetch it again.") from e
+
+
+def pil_to_array(image: Image.Image) -> np.ndarray:
+    """(H, W) or (H, W, 3) float32 in [0, 1]; 16-bit grey keeps its depth, transparency is laid on white."""
+    if image.mode in SIXTEEN_BIT:
+        return np.asarray(image).astype(np.float32) / 65535
+    if image.mode in ("1", "L"):
+        return np.asarray(image.convert("L"), np.float32) / 255
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return np.asarray(image.convert("RGB"), np.float32) / 255
+
+
+def read(image: Any, channels: int) -> Tensor:
+    """Any image as float32 (1, channels, H, W) in [0, 1].
+
+    image: a path, ``sample:NAME``, a PIL image, an array (H, W), (H, W, 3) or (H, W, 4), or a tensor (C, H, W); arrays and tensors are
+    uint8 or floats in [0, 1]. Raises ImageError for anything else, and for images with a side below 8 pixels.
+    """
+    if isinstance(image, (str, os.PathLike)):
+        name = os.fspath(image)
+        image = open_image(sample(name.removeprefix("sample:")) if name.startswith("sample:") else Path(name))
+        what = name
+    else:
+        what = f"the {type(image).__name__}"
+    if isinstance(image, Image.Image):
+        image = pil_to_array(image)
+    if isinstance(image, Tensor):
+        image = image.detach().cpu()
+        image = image[0] if image.ndim == 4 and len(image) == 1 else image
+        image = image.permute(1, 2, 0).numpy() if image.ndim == 3 else image.numpy()
+    if not isinstance(image, np.ndarray) or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
+        shape = f" of shape {image.shape}" if isinstance(image, np.ndarray) else ""
+        raise ImageError(f"{what}{shape} is not an image: give a path, a PIL image, an array (H, W[, 3 or 4]) or a tensor (C, H, W)")
+    if image.dtype == np.uint8:
+        image = image.astype(np.float32) / 255
+    if image.dtype == np.bool_ or not np.issubdtype(image.dtype, np.floating):
+        raise ImageError(f"{what} has numbers of type {image.dtype}; expected uint8, or floats in [0, 1]")
+    image = image.astype(np.float32)
+    if min(image.shape[:2]) < SMALLEST:
+        raise ImageError(f"{what} has {image.shape[1]}×{image.shape[0]} pixels; each side needs at least {SMALLEST}")
+    if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
+        raise ImageError(f"{what} has numbers outside [0, 1]; expected uint8, or floats in [0, 1]")
+    image = image[..., None] if image.ndim == 2 else image
+    if image.shape[2] == 4:  # on white paper
+        image = image[..., :3] * image[..., 3:] + 1 - image[..., 3:]
+    if channels == 1 and image.shape[2] == 3:
+        image = image @ np.array([[0.299], [0.587], [0.114]], np.float32)
+    if channels == 3 and image.shape[2] == 1:
+        image = image.repeat(3, 2)
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].clamp(0, 1)
