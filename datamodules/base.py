@@ -69,13 +69,9 @@ def download(remote: Remote, path: Path, timeout: float = 30) -> Path:
         if (size, got) == (remote.bytes, remote.sha256):
             return part.replace(path)
         part.unlink()
-        failures.append(
-            f"{url}: got {size} bytes with sha256 {got}, expected {remote.bytes} bytes with sha256 {remote.sha256}"
-        )
+        failures.append(f"{url}: got {size} bytes with sha256 {got}, expected {remote.bytes} bytes with sha256 {remote.sha256}")
     raise DataError(
-        f"could not download {path.name}:\n  "
-        + "\n  ".join(failures)
-        + f"\nTry again later, or put the file at {path} yourself."
+        f"could not download {path.name}:\n  " + "\n  ".join(failures) + f"\nTry again later, or put the file at {path} yourself."
     )
 
 
@@ -141,9 +137,7 @@ class DataModule(LightningDataModule):
 
     licence: str = ""
 
-    def __init__(
-        self, root: str | None = None, batch_size: int = 64, image_size: int = 64, workers: int = 0, invert: bool = False
-    ):
+    def __init__(self, root: str | None = None, batch_size: int = 64, image_size: int = 64, workers: int = 0, invert: bool = False):
         super().__init__()
         self.root, self.batch_size, self.image_size = data_root(root), batch_size, image_size
         self.workers, self.invert = workers, invert

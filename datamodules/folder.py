@@ -28,8 +28,8 @@ class Files(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, i: int) -> tuple[Tensor, int]:
         try:
             with Image.open(self.files[i]) as image:
-                image = ImageOps.exif_transpose(image)
-                fitted = ImageOps.fit(image.convert(self.mode), (self.size, self.size), Image.Resampling.BILINEAR)
+                upright = ImageOps.exif_transpose(image)
+                fitted = ImageOps.fit(upright.convert(self.mode), (self.size, self.size), Image.Resampling.BILINEAR)
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as e:
             raise DataError(f"{self.files[i]} is not a whole image ({e}). Mend or remove it.") from e
         pixels = np.asarray(fitted).reshape(self.size, self.size, -1).transpose(2, 0, 1)

@@ -23,7 +23,7 @@ LARGEST = 1 << 28  # bytes; no IDX or .npz file here unpacks to more
 
 
 def read_idx(path: Path, ndim: int, sha: str | None = None) -> np.ndarray:
-    """An IDX file of unsigned bytes, gzip-packed: uint8 of ``ndim`` dimensions. sha: sha256 of the *unpacked* content (a gzip wrapper varies)."""
+    """An IDX file of unsigned bytes, gzip-packed: uint8 of ``ndim`` dimensions. sha: sha256 of the unpacked content (wrappers vary)."""
     remedy = f"Delete {path} and run again to download it anew."
     try:
         with gzip.open(path) as f:
@@ -74,8 +74,7 @@ class MNIST(DataModule):
     def read(self, part: str) -> Images:
         """The official ``train`` or ``test`` part."""
         images, labels = (
-            read_idx(self.root / self.folder / name, ndim, self.contents.get(name))
-            for name, ndim in zip(FILES[part], (3, 1), strict=True)
+            read_idx(self.root / self.folder / name, ndim, self.contents.get(name)) for name, ndim in zip(FILES[part], (3, 1), strict=True)
         )
         return Images(torch.tensor(images)[:, None], torch.tensor(labels).long())
 
@@ -116,6 +115,7 @@ class KMNIST(MNIST):
         "t10k-labels-idx1-ubyte.gz": (5120, "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c"),
     }
     contents: ClassVar[dict[str, str]] = {}
+    cuts = (8000, 9000)
 
     @property
     def only_test(self) -> Path:
@@ -130,5 +130,6 @@ class KMNIST(MNIST):
             return super().split(name)
         images = read_npz(self.only_test, 3)
         labels = read_npz(self.only_test.with_name("kmnist-test-labels.npz"), 1)
-        keep = {"train": slice(0, 8000), "val": slice(8000, 9000), "test": slice(9000, None)}[name]
+        first, second = self.cuts
+        keep = {"train": slice(0, first), "val": slice(first, second), "test": slice(second, None)}[name]
         return Images(torch.tensor(images[keep])[:, None], torch.tensor(labels[keep]).long())

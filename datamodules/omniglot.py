@@ -94,7 +94,7 @@ class Omniglot(DataModule):
 
 
 def random_affine(images: Tensor, shift: float = 0.1, scale: float = 0.15, angle: float = 0.25, shear: float = 0.2) -> Tensor:
-    """Images (B, C, H, W) each under its own affine map: shift in fractions of the side, scale relative, angle in radians; black outside."""
+    """Images (B, C, H, W), each under its own affine map: shift in fractions of the side, angle in radians; black outside."""
     b = len(images)
     u = torch.rand(6, b, device=images.device) * 2 - 1
     s, a = 1 + scale * u[0], angle * u[1]

@@ -26,7 +26,7 @@ class Seeds(Dataset[int]):
 
 
 class Strokes(DataModule):
-    """Rollouts (x_n, y_{n+1}, x_{n+1}) of a renderer (Canvas-Drawer §3.2): uniform random actions on a canvas that is reset every ``reset`` strokes.
+    """Rollouts (x_n, y_{n+1}, x_{n+1}) of a renderer (Canvas-Drawer §3.2): uniform random actions, a reset every ``reset`` strokes.
 
     Batches are dicts: canvas (B, C, S, S), action (B, A), next (B, C, S, S), with B = batch_size rounded up to whole rollouts. ``reset=1``
     gives single strokes on the blank canvas. A batch follows from its seed alone, so runs repeat and an epoch is ``steps`` batches.

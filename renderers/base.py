@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -58,9 +59,7 @@ class ActionSpace:
     def check(self, strokes: Tensor) -> Tensor:
         """Return strokes (..., A) unchanged, or raise ValueError naming the first number that is not in [0, 1]."""
         if strokes.ndim < 1 or strokes.shape[-1] != len(self):
-            raise ValueError(
-                f"strokes have shape {tuple(strokes.shape)}; expected (..., {len(self)}): {' '.join(self.columns)}"
-            )
+            raise ValueError(f"strokes have shape {tuple(strokes.shape)}; expected (..., {len(self)}): {' '.join(self.columns)}")
         bad = ~((strokes >= 0) & (strokes <= 1))  # also true for NaN
         if bad.any():
             *where, column = (int(i) for i in bad.nonzero()[0])
@@ -99,7 +98,7 @@ class Outline:
         if self.kind == "curve":
             return [self.points]
         path = self.flatten(1e-3)
-        return [np.stack([a, (a + b) / 2, b]) for a, b in zip(path[:-1], path[1:], strict=True)]
+        return [np.stack([a, (a + b) / 2, b]) for a, b in pairwise(path)]
 
     def flatten(self, tolerance: float = 1e-4) -> np.ndarray:
         """The path, or a shape's closed contour, as points (k, 2) no farther than ``tolerance`` from it."""
@@ -154,9 +153,7 @@ class Renderer(ABC):
         colour = torch.tensor(self.background, device=device, dtype=torch.float32)
         return colour.view(1, -1, 1, 1).expand(batch, -1, height, width).contiguous()
 
-    def render(
-        self, strokes: Tensor, size: int | tuple[int, int], mask: Tensor | None = None, steps: bool = False
-    ) -> Tensor:
+    def render(self, strokes: Tensor, size: int | tuple[int, int], mask: Tensor | None = None, steps: bool = False) -> Tensor:
         """Fold :meth:`paint` over strokes (B, T, A), from the blank canvas.
 
         mask: (B, T) booleans; where false, the stroke is left out. Memory does not grow with T unless gradients or steps are asked for.
@@ -193,9 +190,7 @@ class Renderer(ABC):
 def pixel_centres(canvas: Tensor) -> Tensor:
     """Centres of the pixels of a canvas (B, C, H, W), in pixels: (H * W, 2) as x, y."""
     height, width = canvas.shape[-2:]
-    y, x = torch.meshgrid(
-        torch.arange(height, device=canvas.device) + 0.5, torch.arange(width, device=canvas.device) + 0.5, indexing="ij"
-    )
+    y, x = torch.meshgrid(torch.arange(height, device=canvas.device) + 0.5, torch.arange(width, device=canvas.device) + 0.5, indexing="ij")
     return torch.stack([x, y], -1).view(-1, 2)
 
 
@@ -206,7 +201,7 @@ SOFTNESS = 0.5
 def coverage(distance: Tensor, smooth: bool, edge: float = 1.0) -> Tensor:
     """How much of a pixel is inked, from the signed distance in pixels of its centre to the outline (negative inside).
 
-    Exact form: a linear ramp ``edge`` pixels wide (1 is the box-filtered half-plane). Smooth form: a sigmoid, whose gradient never vanishes.
+    Exact form: a linear ramp ``edge`` pixels wide (1 is the box-filtered half-plane). Smooth form: a sigmoid; its gradient never vanishes.
     """
     return torch.sigmoid(-distance / SOFTNESS) if smooth else (0.5 - distance / edge).clamp(0, 1)
 

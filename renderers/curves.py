@@ -45,9 +45,7 @@ def curve_distance(canvas: Tensor, points: Tensor, r0: Tensor, r2: Tensor) -> tu
     a, b = p0 - 2 * p1 + p2, 2 * (p1 - p0)  # curve(t) = a t² + b t + p0
     r0, r2 = r0 * (width * height) ** 0.5, r2 * (width * height) ** 0.5
     t = nearest_on_curve(centres, (a, b, p0), r0, r2)
-    x, y = (
-        torch.addcmul(torch.addcmul(p0[:, i : i + 1] - centres[:, i], b[:, i : i + 1], t), a[:, i : i + 1], t * t) for i in (0, 1)
-    )
+    x, y = (torch.addcmul(torch.addcmul(p0[:, i : i + 1] - centres[:, i], b[:, i : i + 1], t), a[:, i : i + 1], t * t) for i in (0, 1))
     # the floor keeps the root's gradient finite where a pixel's centre lies on the curve
     distance = (x * x + y * y).clamp_min(1e-8).sqrt() - torch.addcmul(r0[:, None], (r2 - r0)[:, None], t)
     return distance.view(-1, height, width), t.view(-1, height, width)

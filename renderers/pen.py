@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -14,9 +15,10 @@ from renderers.shapes import segment_distance
 
 
 class Pen(Renderer):
-    """A segment from (x0, y0) to (x1, y1) with round ends. Columns: ``x0 y0 x1 y1``, then ``thickness`` (1 = MAX_WIDTH) if ``variable``, else WIDTH.
+    """A segment from (x0, y0) to (x1, y1) with round ends.
 
-    A polyline is a run of segments, each starting where the last ended: :meth:`outlines` joins them again. Ink is combined by the pixelwise minimum.
+    Columns: ``x0 y0 x1 y1``, then ``thickness`` (1 = MAX_WIDTH of the side) if ``variable``, else WIDTH. A polyline is a run of segments,
+    each starting where the last ended: :meth:`outlines` joins them again. Ink is combined by the pixelwise minimum.
     The smooth form differs from the exact one by a mean absolute error of 0.0031 on random strokes at 64² (measured).
     """
 
@@ -56,7 +58,7 @@ class Pen(Renderer):
         for o in outlines:
             path = o.flatten()
             thickness = [min(max(o.widths) / self.MAX_WIDTH, 1.0)] if self.variable else []
-            rows += [[*start, *end, *thickness] for start, end in zip(path[:-1], path[1:], strict=True)]
+            rows += [[*start, *end, *thickness] for start, end in pairwise(path)]
         return torch.tensor(np.array(rows, np.float32).reshape(-1, len(self.actions)))
 
     def place(self, strokes: Tensor, box: Box) -> tuple[str, Tensor]:

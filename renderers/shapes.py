@@ -74,7 +74,9 @@ class Shape(Renderer):
 
 
 class Line(Shape):
-    """A straight, tapered stroke (SARA's second stroke form). Columns: ``x0 y0 x1 y1 r0 r1 alpha red green blue``; a radius of 1 is MAX_RADIUS.
+    """A straight, tapered stroke (SARA's second stroke form).
+
+    Columns: ``x0 y0 x1 y1 r0 r1 alpha red green blue``; a radius of 1 is MAX_RADIUS.
 
     The smooth form differs from the exact one by a mean absolute error of 0.0019 on random strokes at 64² (measured).
     """
@@ -154,9 +156,7 @@ class Triangle(Shape):
         return torch.where(inside, -distance, distance).view(-1, *canvas.shape[-2:])
 
     def outlines(self, strokes: Tensor) -> list[Outline]:
-        return [
-            Outline("polygon", row[:6].view(3, 2).numpy(), (0, 0), *self.style(row)) for row in strokes.detach().cpu().double()
-        ]
+        return [Outline("polygon", row[:6].view(3, 2).numpy(), (0, 0), *self.style(row)) for row in strokes.detach().cpu().double()]
 
 
 class Rectangle(Shape):

@@ -69,7 +69,8 @@ def list_path() -> Path:
 @cache
 def entries() -> dict[str, Entry]:
     """All entries of checkpoints.yaml by name."""
-    data = yaml.load(list_path().read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    data = yaml.load(list_path().read_text(encoding="utf-8"), loader) or {}  # noqa: S506 (a safe one, in C where there is one)
     return {name: Entry(name, **fields) for name, fields in data.items()}
 
 

@@ -86,7 +86,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def add_output(c: argparse.ArgumentParser, note: str) -> None:
-    c.add_argument("--out", required=True, metavar="FILE", help=f"its ending is the format: .svg .json .png .gif .mp4 .gcode; {note}".rstrip("; "))
+    c.add_argument(
+        "--out", required=True, metavar="FILE", help=f"its ending is the format: .svg .json .png .gif .mp4 .gcode; {note}".rstrip("; ")
+    )
     c.add_argument("--size", type=int, metavar="PIXELS", help="longer side of a .png, .gif or .mp4")
     c.add_argument("--page", type=float, nargs=2, metavar="MM", help=".gcode: width and height of the page (default 210 297)")
     c.add_argument("--margin", type=float, metavar="MM", help=".gcode: margin (default 10)")

@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
 from torchmetrics import MeanSquaredError
+from tqdm import tqdm
 
 import renderers
 from renderers import Drawing, Renderer
@@ -16,6 +17,7 @@ from zoo.images import read
 from zoo.painter import Painter, adam_one_cycle
 from zoo.tiling import boxes, split
 
+CHUNK = 256  # tiles in a batch: bounds the memory
 BLANK = 0.02  # a tile whose mean difference from the paper is less is not drawn
 
 
@@ -81,7 +83,8 @@ class Drawer(LightningModule, ABC):
         batch = split(self.prepare(pixels, **options), tiles, self.image_size).to(self.device)
         paper = torch.tensor(self.exact.background, device=self.device).mean()
         inked = (batch - paper).abs().mean((1, 2, 3)) >= BLANK if tiles > 1 else torch.ones(1, dtype=torch.bool)
-        made = self.strokes(batch[inked], generator)[:, :strokes].float().cpu() if inked.any() else []
+        chunks = tqdm(batch[inked].split(CHUNK), desc="tiles", unit_scale=CHUNK, delay=2, leave=False)
+        made = [rows for chunk in chunks for rows in self.strokes(chunk, generator)[:, :strokes].float().cpu()]
         if tiles == 1:
             return Drawing(made[0], self.exact.name, aspect)
         name, none = self.exact.place(torch.zeros(0, len(self.actions)), (0, 0, 1, 1))

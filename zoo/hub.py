@@ -12,8 +12,6 @@ def fetch(repo: str, file: str, revision: str | None, local_files_only: bool) ->
     from huggingface_hub import errors, hf_hub_download
 
     try:
-        return Path(
-            hf_hub_download(repo, file, revision=revision, local_files_only=local_files_only, library_name="strokezoo")
-        )
+        return Path(hf_hub_download(repo, file, revision=revision, local_files_only=local_files_only, library_name="strokezoo"))
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.HFValidationError, OSError) as e:
         raise CheckpointError(f"could not get {file} of {repo} from the Hub: {e}") from e

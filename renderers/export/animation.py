@@ -53,4 +53,4 @@ def write_mp4(drawing: Drawing, path: Path, size: int = 512, seconds: float = 6,
         for i, image in enumerate(images):
             frame = np.pad(np.asarray(image), ((0, even[0]), (0, even[1]), (0, 0)), mode="edge")
             for _ in range(repeat if i < len(images) - 1 else max(1, int(hold * fps))):
-                writer.append_data(frame)
+                writer.append_data(frame)  # type: ignore[attr-defined]

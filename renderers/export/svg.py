@@ -29,17 +29,17 @@ def path_of(points: np.ndarray) -> str:
     return "M" + "L".join(f"{number(x)} {number(y)}" for x, y in points)
 
 
-def swept(outline: Outline, scale: np.ndarray) -> str:
-    """Path data of the area that a tapered round brush sweeps: circles along the curve, and the quadrilaterals that join them.
+def swept(outline: Outline, scale: np.ndarray, pieces: int = 1) -> list[str]:
+    """Path data of the area that a tapered round brush sweeps, in at least so many pieces: circles along the curve, each with the
+    quadrilateral that joins it to the one before.
 
     All turn the same way, so that their union is filled (non-zero rule) and one opacity counts once.
     """
-    if outline.kind == "curve":
-        bend = float(np.linalg.norm(outline.points[0] - 2 * outline.points[1] + outline.points[2]))
-        n = max(1, min(24, round((bend * UNIT) ** 0.5)))
-        path = outline.at(np.linspace(0, 1, n + 1)) * scale
-    else:
-        path = outline.points * scale
+    bend = float(np.linalg.norm(outline.points[0] - 2 * outline.points[len(outline.points) // 2] + outline.points[-1]))
+    n = max(pieces, 1, min(24, round((bend * UNIT) ** 0.5)))
+    t = np.linspace(0, 1, n + 1)
+    path = outline.at(t) if outline.kind == "curve" else outline.points[0] + t[:, None] * (outline.points[-1] - outline.points[0])
+    path = path * scale
     radii = np.linspace(*outline.widths, len(path)) * UNIT / 2
     parts = []
     for (x, y), r in zip(path, radii, strict=True):
@@ -57,42 +57,50 @@ def swept(outline: Outline, scale: np.ndarray) -> str:
         mirror = along * lean - normal * (1 - lean**2) ** 0.5
         corners = [path[k] + radii[k] * mirror, path[k + 1] + radii[k + 1] * mirror]
         corners += [path[k + 1] + radii[k + 1] * touch, path[k] + radii[k] * touch]
-        parts.append(path_of(np.array(corners)) + "Z")
-    return "".join(parts)
+        parts[k + 1] += path_of(np.array(corners)) + "Z"
+    return parts
+
+
+def faded(parent: ElementTree.Element, outline: Outline, scale: np.ndarray, name: str) -> None:
+    """A stroke of changing opacity: a mask on which later pieces overwrite earlier ones, as the brush does, and the colour behind it."""
+    start, end = outline.opacities
+    mask = ElementTree.SubElement(parent, "mask", {"id": name, "maskUnits": "userSpaceOnUse", "x": "0", "y": "0", **area(scale)})
+    parts = swept(outline, scale, max(2, round(32 * abs(end - start))))
+    for k, data in enumerate(parts):
+        ElementTree.SubElement(mask, "path", {"d": data, "fill": rgb((start + (end - start) * k / (len(parts) - 1),))})
+    ElementTree.SubElement(parent, "rect", {**area(scale), "fill": rgb(outline.colour), "mask": f"url(#{name})"})
+
+
+def area(scale: np.ndarray) -> dict[str, str]:
+    return {"width": number(scale[0]), "height": number(scale[1])}
 
 
 def write(drawing: Drawing, path: Path) -> None:
     """The picture's area is UNIT² user units; its shape is the drawing's aspect."""
     scale = np.array([UNIT * drawing.aspect**0.5, UNIT / drawing.aspect**0.5])
-    width, height = (number(v) for v in scale)
-    root = ElementTree.Element(
-        "svg", xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {width} {height}", width=width, height=height
-    )
-    ElementTree.SubElement(root, "rect", width="100%", height="100%", fill=rgb(drawing.background or (0.0,)))
+    view = {"xmlns": "http://www.w3.org/2000/svg", "viewBox": "0 0 {width} {height}".format(**area(scale))}
+    root = ElementTree.Element("svg", {**view, **area(scale)})
+    ElementTree.SubElement(root, "rect", {**area(scale), "fill": rgb(drawing.background or (0.0,))})
     for i, o in enumerate(drawing.outlines()):
-        paint = rgb(o.colour)
-        opacity: dict[str, str] = {}
         if o.opacities[0] != o.opacities[1]:
-            paint = f"url(#g{i})"
-            (x1, y1), (x2, y2) = (o.points[[0, -1]] * scale).tolist()
-            ends = dict(zip(("x1", "y1", "x2", "y2"), map(number, (x1, y1, x2, y2)), strict=True))
-            fade = ElementTree.SubElement(root, "linearGradient", {"id": f"g{i}", "gradientUnits": "userSpaceOnUse", **ends})
-            for offset, value in zip("01", o.opacities, strict=True):
-                ElementTree.SubElement(fade, "stop", {"offset": offset, "stop-color": rgb(o.colour), "stop-opacity": f"{value:.4f}"})
-        elif o.opacities[0] < 1:
-            opacity = {"opacity": f"{o.opacities[0]:.4f}"}
+            faded(root, o, scale, f"m{i}")
+            continue
+        paint = {"fill": rgb(o.colour)}
+        if o.opacities[0] < 1:
+            paint["opacity"] = f"{o.opacities[0]:.4f}"
         points = o.points * scale
         if o.kind == "circle":
             (cx, cy), r = points[0], o.widths[0] * UNIT / 2
-            ElementTree.SubElement(root, "circle", cx=number(cx), cy=number(cy), r=number(r), fill=paint, **opacity)
+            ElementTree.SubElement(root, "circle", {"cx": number(cx), "cy": number(cy), "r": number(r), **paint})
         elif o.kind == "polygon":
-            ElementTree.SubElement(root, "path", d=path_of(points) + "Z", fill=paint, **opacity)
+            ElementTree.SubElement(root, "path", {"d": path_of(points) + "Z", **paint})
         elif o.widths[0] == o.widths[1] and (points != points[0]).any():
             data = path_of(points)
             if o.kind == "curve":
                 data = "M{} {}Q{} {} {} {}".format(*map(number, points.reshape(-1)))
+            paint["stroke"], paint["fill"] = paint["fill"], "none"
             style = {"stroke-width": number(o.widths[0] * UNIT), "stroke-linecap": "round", "stroke-linejoin": "round"}
-            ElementTree.SubElement(root, "path", {"d": data, "fill": "none", "stroke": paint, **style, **opacity})
+            ElementTree.SubElement(root, "path", {"d": data, **paint, **style})
         else:
-            ElementTree.SubElement(root, "path", d=swept(o, scale), fill=paint, **opacity)
+            ElementTree.SubElement(root, "path", {"d": "".join(swept(o, scale)), **paint})
     ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)

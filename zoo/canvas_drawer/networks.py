@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,7 +29,7 @@ class Canvas(nn.Module):
         self.pairs: Tensor
         self.register_buffer("pairs", torch.triu_indices(offsets, offsets), persistent=False)
         sizes = [offsets + self.pairs.shape[1] + len(self.rest) + channels] + [width] * layers
-        hidden = [m for i, o in zip(sizes[:-1], sizes[1:], strict=True) for m in (nn.Linear(i, o), nn.SiLU())]
+        hidden = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), nn.SiLU())]
         self.net = nn.Sequential(*hidden, nn.Linear(width, channels))
 
     def forward(self, canvas: Tensor, action: Tensor, points: Tensor) -> Tensor:
