@@ -83,7 +83,7 @@ class Drawer(LightningModule, ABC):
         batch = split(self.prepare(pixels, **options), tiles, self.image_size).to(self.device)
         paper = torch.tensor(self.exact.background, device=self.device).mean()
         inked = (batch - paper).abs().mean((1, 2, 3)) >= BLANK if tiles > 1 else torch.ones(1, dtype=torch.bool)
-        chunks = tqdm(batch[inked].split(CHUNK), desc="tiles", unit_scale=CHUNK, delay=2, leave=False)
+        chunks = tqdm(batch[inked].split(CHUNK) if inked.any() else (), desc="tiles", unit_scale=CHUNK, delay=2, leave=False)
         made = [rows for chunk in chunks for rows in self.strokes(chunk, generator)[:, :strokes].float().cpu()]
         if tiles == 1:
             return Drawing(made[0], self.exact.name, aspect)

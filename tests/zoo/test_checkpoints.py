@@ -1,0 +1,260 @@
+"""Every entry of checkpoints.yaml, and every way a checkpoint can be bad."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load as from_safetensors
+from safetensors.torch import save as to_safetensors
+
+import renderers
+import zoo
+from renderers import Drawing
+from zoo import checkpoints
+from zoo.checkpoints import CheckpointError
+from zoo.drawer import Drawer
+from zoo.painter import Painter
+
+NAMES = zoo.names()
+GOLDEN = Path(__file__).parent.parent / "golden"
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_five_of_canvas_drawer_are_here():
+    assert {
+        "canvas-bezier",
+        "canvas-drawer-mnist",
+        "canvas-drawer-mnist-nolstm",
+        "canvas-drawer-mnist-20",
+        "canvas-drawer-omniglot",
+    } <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_entry_is_complete(name):
+    e = checkpoints.entry(name)
+    assert e.renderer in renderers.names()
+    assert e.painter is None or e.painter in NAMES
+    assert e.paper.startswith("https://")
+    assert e.licence
+    assert e.data["licence"]
+    assert {"recipe", "commit", "seed", "steps", "hardware", "wall_time"} <= set(e.training)
+    assert (ROOT / e.training["recipe"]).is_file()
+    assert isinstance(e.deviations, list)
+    assert e.metrics
+    for m in e.metrics:
+        assert {"name", "dataset", "split", "n", "value", "tolerance", "paper", "data"} <= set(m)
+        assert m["value"] > 0
+        assert m["n"] > 0
+        assert m["tolerance"] <= 0.05 * m["value"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_are_small_half_precision_and_only_what_inference_needs(name):
+    e = checkpoints.entry(name)
+    path = checkpoints.WEIGHTS / e.weights["file"]
+    assert path.stat().st_size == e.weights["bytes"] <= 24 << 20
+    state = from_safetensors(path.read_bytes())
+    assert {v.dtype for v in state.values()} == {torch.float16}
+    assert not [k for k in state if k.startswith(("_painter", "mse", "painter_mse"))]
+
+
+def test_bundled_weights_are_listed_and_fit():
+    files = {p.name for p in checkpoints.WEIGHTS.glob("*.safetensors")}
+    assert files == {e.weights["file"] for e in checkpoints.entries().values()}
+    assert sum((checkpoints.WEIGHTS / f).stat().st_size for f in files) < 95 << 20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_loads_ready_to_use(name):
+    model = zoo.load(name)
+    assert isinstance(model, (Drawer, Painter))
+    assert not model.training
+    assert not any(p.requires_grad for p in model.parameters())
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_golden(name):
+    """The same input gives the same output as when the checkpoint was published."""
+    golden = json.loads((GOLDEN / f"{name}.json").read_text())
+    model = zoo.load(name)
+    if isinstance(model, Drawer):
+        image = torch.tensor(golden["input"], dtype=torch.uint8)
+        got, expected = model.draw(image, ink="light"), Drawing.from_json(json.dumps(golden["output"]))
+        assert (got.strokes - expected.strokes).abs().max() < 0.02
+        assert (got.render(64) - expected.render(64)).abs().mean() < 2e-3
+        goal = image.float()[None, None] / 255
+        goal = torch.nn.functional.interpolate(goal, (64, 64), mode="bilinear", antialias=True)[0]
+        assert ((got.render(64) - goal) ** 2).mean() < 0.5 * (goal**2).mean()  # it does draw the input
+    else:
+        canvas = model.render(torch.tensor(golden["input"])[None], 64)[0, 0]
+        assert (canvas - torch.tensor(golden["output"])).abs().max() < 0.02
+
+
+def test_names_are_in_the_readme_table_as_measured(tmp_path):
+    from zoo import table
+
+    readme = ROOT / "README.md"
+    again = tmp_path / "README.md"
+    again.write_text(readme.read_text())
+    table.write(again, list(checkpoints.entries().values()))
+    assert again.read_text() == readme.read_text(), "run `zoo list --write README.md`"
+
+
+def test_table_needs_its_markers(tmp_path):
+    from zoo import table
+
+    (tmp_path / "README.md").write_text("no markers")
+    with pytest.raises(ValueError, match="needs one line"):
+        table.write(tmp_path / "README.md", [])
+
+
+# --- saving and loading ---
+
+
+@pytest.mark.parametrize("make", [lambda: zoo.CanvasDrawer(steps=2, image_size=16, lstm=False), lambda: zoo.CanvasNetwork(width=8)])
+def test_save_and_load(tmp_path, make):
+    model = make()
+    folder = checkpoints.save(model, tmp_path / "mine", licence="MIT")
+    assert {p.name for p in folder.iterdir()} == {"mine.safetensors", "config.json"}
+    again = zoo.load(folder)
+    assert type(again) is type(model)
+    for key, value in again.state_dict().items():
+        torch.testing.assert_close(value, model.state_dict()[key].half().float(), atol=0, rtol=0)
+    assert zoo.load(str(folder)).hparams == again.hparams
+
+
+def test_a_model_that_is_not_finite_is_not_saved(tmp_path):
+    model = zoo.CanvasNetwork(width=4)
+    model.net.net[0].weight.data[0, 0] = float("nan")
+    with pytest.raises(CheckpointError, match=r"net\.net\.0\.weight are not finite"):
+        checkpoints.save(model, tmp_path / "x")
+
+
+def test_loading_never_unpickles(zoo_list, monkeypatch):
+    import pickle
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("unpickled")
+
+    monkeypatch.setattr(pickle, "Unpickler", refuse)
+    monkeypatch.setattr(pickle, "load", refuse)
+    monkeypatch.setattr(torch, "load", refuse)
+    zoo.load("tiny-drawer")
+
+
+def test_unknown_names():
+    with pytest.raises(CheckpointError, match=r"no checkpoint 'canvas-drawer-mnits' \(did you mean 'canvas-drawer-mnist.*'\?\)"):
+        zoo.load("canvas-drawer-mnits")
+    with pytest.raises(CheckpointError, match="there are canvas-bezier"):
+        zoo.load("zzz")
+
+
+def rewrite(zoo_list, change):
+    """Change the tiny drawer's tensors, and the entry's checksum with them."""
+    entry = checkpoints.entry("tiny-drawer")
+    path = zoo_list / entry.weights["file"]
+    state = from_safetensors(path.read_bytes())
+    change(state)
+    data = to_safetensors(state)
+    path.write_bytes(data)
+    import hashlib
+
+    weights = entry.weights | {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    checkpoints.write_entries({"tiny-drawer": replace(entry, weights=weights)})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.update({"extra": torch.zeros(1)}), "Unexpected key.*extra"),
+        (lambda s: s.pop("net.out.bias"), r"Missing key.*net\.out\.bias"),
+        (lambda s: s.update({"net.out.bias": torch.zeros(3)}), r"size mismatch for net\.out\.bias"),
+    ],
+)
+def test_weights_that_do_not_fit(zoo_list, change, message):
+    rewrite(zoo_list, change)
+    with pytest.raises(CheckpointError, match=f"(?s)tiny-drawer.*does not fit CanvasDrawer.*{message}"):
+        zoo.load("tiny-drawer")
+
+
+def flip(data):
+    return data[:-100] + bytes([data[-100] ^ 1]) + data[-99:]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"), [(flip, "is corrupt: its sha256"), (lambda d: d[:999], "has 999 bytes, expected"), (None, "are missing")]
+)
+def test_damaged_files(zoo_list, damage, message):
+    path = zoo_list / "tiny-drawer.safetensors"
+    if damage:
+        path.write_bytes(damage(path.read_bytes()))
+    else:
+        path.unlink()
+    with pytest.raises(CheckpointError, match=message) as e:
+        zoo.load("tiny-drawer")
+    assert str(path) in str(e.value)
+    assert "Reinstall" in str(e.value)
+
+
+def test_a_file_that_is_not_safetensors(tmp_path):
+    import hashlib
+
+    folder = checkpoints.save(zoo.CanvasNetwork(width=4), tmp_path / "x")
+    config = json.loads((folder / "config.json").read_text())
+    bad = b"\x80\x04cos\nsystem\n"
+    (folder / "x.safetensors").write_bytes(bad)
+    config["weights"] |= {"bytes": len(bad), "sha256": hashlib.sha256(bad).hexdigest()}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
+        zoo.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cls": "os.system"}, "none of the zoo's"),
+        ({"init_args": {"no_such": 1}}, "cannot be made of its init_args"),
+        ({"init_args": {"renderer": "bezeir"}}, "did you mean 'bezier'"),
+        ({"weights": {"file": "../../etc/passwd", "sha256": "", "bytes": 1}}, "plain file name"),
+        ({"weights": {}}, "weights lack"),
+        ({"surprise": 1}, "does not describe a checkpoint"),
+    ],
+)
+def test_hostile_configs(tmp_path, change, message):
+    folder = checkpoints.save(zoo.CanvasNetwork(width=4), tmp_path / "x")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(CheckpointError, match=message):
+        zoo.load(folder)
+
+
+def test_a_folder_that_is_no_checkpoint(tmp_path):
+    with pytest.raises(CheckpointError, match=r"is not a checkpoint: it has no config\.json"):
+        zoo.load(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="does not describe a checkpoint"):
+        zoo.load(tmp_path)
+
+
+def test_a_hub_repository_that_is_not_cached(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(CheckpointError, match=r"could not get config\.json of nobody/nothing from the Hub"):
+        zoo.load("nobody/nothing", local_files_only=True)
+
+
+def test_writing_is_atomic(tmp_path, monkeypatch):
+    target = tmp_path / "f"
+    target.write_bytes(b"old")
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.atomic_write(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
