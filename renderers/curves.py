@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renderers import register
+from renderers import crescents, register
 from renderers.base import ActionSpace, Box, Outline, Renderer, blend, coverage, pixel_centres
 
 SAMPLES = 17  # points of the coarse search along a curve; a parabola through three of them refines it
@@ -143,19 +143,22 @@ class QBC(Renderer):
         return strokes.new_ones(*strokes.shape[:-1], 2) if self.opaque else self.actions.select(strokes, "a0 a2")
 
     def alpha(self, height: int, width: int, action: Tensor) -> Tensor:
-        """Opacity (B, H, W) of one stroke (B, A), exact form."""
+        """Opacity (B, H, W) of one stroke (B, A), exact form. Without gradients."""
+        action = action.detach()
         grid = action.new_tensor([2 * width - 1, 2 * height - 1])
         p0, p1, p2 = ((self.points(action) * grid + 0.5).floor()).unbind(-2)
         r = 1 + (self.actions.select(action, "r0 r2") * (width * height) ** 0.5 / 2).floor()
         t = torch.arange(self.CIRCLES, device=action.device)[:, None] / self.CIRCLES
         centre = ((1 - t) ** 2 * p0[:, None] + 2 * t * (1 - t) * p1[:, None] + t**2 * p2[:, None]).floor()  # (B, CIRCLES, 2)
         radius = ((1 - t[:, 0]) * r[:, :1] + t[:, 0] * r[:, 1:]).floor()  # (B, CIRCLES)
-        last = last_circle(centre, radius, 2 * height, 2 * width)
         a0, a2 = self.opacities(action).unbind(-1)
         value = a0[:, None] * (1 - t[:, 0]) + a2[:, None] * t[:, 0]
+        if action.device.type == "cpu":
+            found = crescents.alpha(centre.long().numpy(), radius.long().numpy(), value.numpy(), height, width)
+            return torch.from_numpy(found)
+        last = last_circle(centre, radius, 2 * height, 2 * width).flatten(1).long()
         value = torch.cat([value.new_zeros(len(value), 1), value], 1)
-        alpha = value.gather(1, last.flatten(1).long()).view(-1, height, 2, width, 2)
-        return alpha.mean((2, 4))
+        return value.gather(1, last).view(-1, height, 2, width, 2).mean((2, 4))
 
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
         height, width = canvas.shape[-2:]
@@ -196,8 +199,7 @@ class QBC(Renderer):
 def last_circle(centre: Tensor, radius: Tensor, height: int, width: int) -> Tensor:
     """Which of a sequence of filled circles is on top, per pixel: 0 for none, else 1 + its number. (B, height, width) uint8.
 
-    centre: (B, K, 2) as x, y and radius: (B, K), whole numbers. A pixel's last circle is the greatest k with the pixel in circle k but
-    not in circle k + 1. Those crescents are thin, so only their pixels are written: a few thousand, not the 100 circles' 300,000.
+    centre: (B, K, 2) as x, y and radius: (B, K), whole numbers.
     """
     best = torch.zeros(len(centre), height, width, dtype=torch.uint8, device=centre.device)
     y = torch.arange(height, device=centre.device).view(1, height, 1)

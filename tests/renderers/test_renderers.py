@@ -251,6 +251,26 @@ def test_qbc_is_algorithm_1(size):
     assert np.abs(r.paint(r.blank(12, size), rows).numpy() - blend).mean() <= 1 / 255 / 4
 
 
+def test_crescents_are_the_circles():
+    """The fast form on the CPU, the plain one for other devices, and a pool that overflows: all the same picture."""
+    from renderers import crescents
+    from renderers.curves import last_circle
+
+    rng = np.random.default_rng(0)
+    centres, radii, values = rng.integers(0, 64, (9, 40, 2)), rng.integers(0, 30, (9, 40)), rng.random((9, 40), np.float32)
+    last = last_circle(torch.from_numpy(centres), torch.from_numpy(radii), 64, 64).long().numpy()
+    padded = np.concatenate([np.zeros((9, 1), np.float32), values], 1)
+    plain = np.take_along_axis(padded, last.reshape(9, -1), 1).reshape(9, 32, 2, 32, 2).mean((2, 4))
+    np.testing.assert_allclose(crescents.alpha(centres, radii, values, 32, 32), plain, atol=1e-4)
+    limit, crescents.LIMIT = crescents.LIMIT, 10
+    try:
+        for _ in range(2):
+            np.testing.assert_allclose(crescents.alpha(centres, radii, values, 32, 32), plain, atol=1e-4)
+    finally:
+        crescents.LIMIT = limit
+    assert crescents.alpha(centres[:0], radii[:0], values[:0], 32, 32).shape == (0, 32, 32)
+
+
 def test_qbc_opaque_is_qbc_without_transparency():
     rows = random("qbc-opaque", 4)
     same = torch.cat([rows[:, :8], torch.ones(4, 2), rows[:, 8:]], 1)
