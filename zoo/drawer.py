@@ -14,7 +14,7 @@ from tqdm import tqdm
 import renderers
 from renderers import Drawing, Renderer
 from zoo.images import read
-from zoo.painter import Painter, adam_one_cycle
+from zoo.painter import Painter, adam_cosine
 from zoo.tiling import boxes, split
 
 CHUNK = 256  # tiles in a batch: bounds the memory
@@ -111,4 +111,4 @@ class Drawer(LightningModule, ABC):
         return self.strokes(batch["image"])
 
     def configure_optimizers(self) -> Any:
-        return adam_one_cycle(self, self.lr)
+        return adam_cosine(self, self.lr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -51,14 +52,18 @@ class Painter(LightningModule, Renderer):
         self.log_dict({"test/mse": self.mse, "test/unpainted_mse": self.blank_mse}, batch_size=len(batch["action"]))
 
     def configure_optimizers(self) -> Any:
-        return adam_one_cycle(self, self.lr)
+        return adam_cosine(self, self.lr)
 
 
-def adam_one_cycle(module: LightningModule, lr: float) -> Any:
-    """Adam whose rate rises to ``lr`` over the first 2 % of the steps and falls to nothing; constant if training has no end."""
+def adam_cosine(module: LightningModule, lr: float) -> Any:
+    """Adam whose rate rises to ``lr`` over the first 2 % of the steps and falls to nothing (cosine); constant if training has no end."""
     optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr, fused=True)
     steps = module.trainer.estimated_stepping_batches
     if steps == float("inf"):
         return optimizer
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=int(steps), pct_start=0.02)
+
+    def rate(step: int) -> float:
+        return min(1.0, (step + 1) / (0.02 * steps)) * 0.5 * (1 + math.cos(math.pi * min(step / steps, 1.0)))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

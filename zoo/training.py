@@ -22,7 +22,7 @@ class CLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         argv = sys.argv[1:] if args is None else [str(a) for a in args]
         names = [a.split("=", 1)[1] if "=" in a else argv[i + 1] for i, a in enumerate(argv) if a.split("=")[0] == "--init_from"]
-        if names:
+        if names and names[-1] != "null":
             entry = checkpoints.entry(names[-1])
             start = {"class_path": f"zoo.{entry.cls}", "init_args": entry.init_args}
             for subparser in self._subcommand_parsers.values():
