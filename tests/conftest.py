@@ -17,14 +17,14 @@ from PIL import Image, ImageDraw
 
 import datamodules
 
-torch.set_num_threads(2)
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 
 
 def pytest_collection_modifyitems(items):
-    if not os.environ.get("ZOO_DATA"):
+    for marker, variable in (("realdata", "ZOO_DATA"), ("network", "ZOO_NETWORK")):
         for item in items:
-            if "realdata" in item.keywords:
-                item.add_marker(pytest.mark.skipif(True, reason="needs ZOO_DATA"))
+            if marker in item.keywords and not os.environ.get(variable):
+                item.add_marker(pytest.mark.skipif(True, reason=f"needs {variable}"))
 
 
 def digits(n: int, side: int = 28, seed: int = 0) -> np.ndarray:

@@ -15,8 +15,8 @@ class CanvasDrawer(Drawer):
 
     renderer: whose strokes to draw. painter: name of the trained painter to learn through, frozen (the paper's form); None learns through
     the renderer's own smooth form. steps: N. lstm: with the LSTM or, as in the paper's comparison, without. hint_channels: of X.
-    ink_weight: how much more the target's ink weighs in the loss at first, falling to nothing half-way; 0 is the paper's loss. Where there is
-    little ink, a stroke does harm nearly anywhere at first, and with equal weights the drawer learns to hide its strokes for good.
+    ink_weight: how much more the target's ink weighs in the loss at first, falling to nothing half-way; 0 is the paper's loss. Where there
+    is little ink, a stroke does harm nearly anywhere at first: with equal weights the drawer learns to hide its strokes for good.
     Outside training, and in every published figure, the canvas that the network sees is the renderer's own.
     """
 
@@ -58,7 +58,7 @@ class CanvasDrawer(Drawer):
         return self.rollout(images, self.exact)[0]
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """train/mse: mean squared error between the painter's final canvas and the target, per pixel. The loss weighs ink by ink_weight."""
+        """train/mse: mean squared error between the painter's final canvas and the target, per pixel. See ink_weight for the loss."""
         _, canvas = self.rollout(batch["image"], self.painter)
         target = batch.get("target", batch["image"])
         error = (canvas - target).square()
