@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 
 import datamodules
 
-torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+torch.set_num_threads(1)  # tests run side by side
 
 
 def pytest_collection_modifyitems(items):

@@ -1,0 +1,40 @@
+"""One input and its output for each checkpoint, kept for the tests: python benchmarks/golden.py NAME…
+
+The input is drawn here, not taken from a data set: a digit-like figure of two curves, 28² (for a painter: five strokes).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+import renderers
+import zoo
+from zoo.checkpoints import atomic_write
+from zoo.drawer import Drawer
+
+GOLDEN = Path(__file__).parent.parent / "tests" / "golden"
+
+
+def main(names: list[str]) -> None:
+    for name in names:
+        model = zoo.load(name)
+        if isinstance(model, Drawer):
+            figure = torch.tensor([[0.3, 0.2, 0.95, 0.15, 0.6, 0.5], [0.6, 0.5, 0.35, 0.9, 0.75, 0.78]])
+            image = (renderers.Drawing(figure, "bezier").render(28)[0] * 255).round().byte()
+            golden = {"input": image.tolist(), "output": json.loads(model.draw(image, ink="light").to_json())}
+        else:
+            strokes = model.actions.random(5, generator=torch.Generator().manual_seed(0))
+            golden = {
+                "input": strokes.tolist(),
+                "output": [[round(v, 4) for v in r] for r in model.render(strokes[None], 64)[0, 0].tolist()],
+            }
+        atomic_write(GOLDEN / f"{name}.json", json.dumps(golden).encode())
+        print(GOLDEN / f"{name}.json")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or zoo.names())
