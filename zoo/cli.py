@@ -13,13 +13,13 @@ from typing import Any
 
 TRAINING = ("fit", "validate", "test", "predict")
 TRAINING_HELP = """\
-usage: zoo {0} --config RECIPE.yaml [options]
+usage: zoo {0} --config RECIPE [options]
        zoo {0} --model CLASS --data CLASS [options]
 
 {1}
 
 common options:
-  --config FILE            a recipe, e.g. zoo/recipes/canvas-drawer-mnist.yaml; options after it override it
+  --config RECIPE          a name of zoo/recipes, e.g. canvas-drawer-mnist, or a file; options after it override it
   --model CLASS            CanvasDrawer, CanvasNetwork; --model.ARGUMENT sets its arguments
   --data CLASS             MNIST, KMNIST, Omniglot, SVHN, ImageFolder, Strokes; --data.ARGUMENT sets its arguments
   --data.root FOLDER       where the data is (default: $ZOO_DATA, else a cache folder)
@@ -31,7 +31,7 @@ common options:
   --help_all               every option there is (this one takes some seconds)
 
 examples:
-  zoo fit --config zoo/recipes/canvas-drawer-mnist.yaml
+  zoo fit --config canvas-drawer-mnist
   zoo fit --init_from canvas-drawer-mnist --data ImageFolder --data.root my_images --trainer.max_steps 2000
 """
 ABOUT = {
@@ -183,6 +183,12 @@ def cmd_export(args: argparse.Namespace) -> int:
     return 0
 
 
+def recipe(argument: str, before: str) -> str:
+    """An argument for Lightning's command line: --config takes the name of a recipe too, and --help_all is its help."""
+    known = Path(__file__).parent / "recipes" / f"{argument}.yaml"
+    return str(known) if before == "--config" and known.is_file() else "--help" if argument == "--help_all" else argument
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0, 1 for an error (one line on stderr), 2 for wrong usage, 130 when interrupted."""
     argv = sys.argv[1:] if argv is None else argv
@@ -193,7 +199,7 @@ def main(argv: list[str] | None = None) -> int:
                 return 0
             from zoo import training
 
-            training.main(["--help" if a == "--help_all" else a for a in argv])
+            training.main([recipe(a, before) for before, a in zip(["", *argv], argv, strict=False)])
             return 0
         args = parser().parse_args(argv)
         return int(globals()[f"cmd_{args.command}"](args))

@@ -306,7 +306,7 @@ def test_recipes_train(recipe, data_root, zoo_list, tmp_path, monkeypatch):
         small += ["--init_from=null"]
     if config["model"]["init_args"].get("painter"):
         small += ["--model.painter=tiny-canvas"]
-    assert run("fit", "--config", recipe, *small) == 0
+    assert run("fit", "--config", recipe.stem, *small) == 0
     assert ckpt(tmp_path / "runs" / recipe.stem)
 
 

@@ -20,9 +20,10 @@ def tiny(**options):
 # --- painter ---
 
 
+@pytest.mark.parametrize("maximum", [True, False])
 @pytest.mark.parametrize("renderer", ["bezier", "bezier-width-colour", "rectangle", "line"])
-def test_a_canvas_network_is_a_renderer_of_any_other(renderer):
-    painter = zoo.CanvasNetwork(renderer, width=4, layers=1)
+def test_a_canvas_network_is_a_renderer_of_any_other(renderer, maximum):
+    painter = zoo.CanvasNetwork(renderer, width=4, layers=1, maximum=maximum)
     exact = renderers.get(renderer)
     assert isinstance(painter, renderers.Renderer)
     assert (painter.actions, painter.channels, painter.background) == (exact.actions, exact.channels, exact.background)
@@ -32,7 +33,13 @@ def test_a_canvas_network_is_a_renderer_of_any_other(renderer):
     assert canvas.requires_grad
     assert len(painter.outlines(strokes[0])) == 3
     before = torch.rand(2, exact.channels, 12, 20)
-    assert (painter.paint(before, strokes[:, 0]) >= before).all()  # the pixelwise maximum of §3.3
+    assert (painter.paint(before, strokes[:, 0]) >= before).all() == maximum  # the pixelwise maximum of §3.3
+
+
+def test_a_maximum_cannot_darken_paper():
+    with pytest.raises(ValueError, match="use maximum=False"):
+        zoo.CanvasNetwork("pen")
+    assert zoo.CanvasNetwork("pen", maximum=False).background == (1.0,)
 
 
 def test_canvas_network_learns_a_batch():

@@ -12,32 +12,47 @@ from zoo.painter import Painter
 
 
 class CanvasNetwork(Painter):
-    """Imitates any Markov renderer from rollouts (§3.2): x_{n+1} = max(C(x_n, y_{n+1}), x_n) (§3.3).
+    """Imitates any Markov renderer from rollouts (§3.2): x_{n+1} = max(C(x_n, y_{n+1}), x_n) (§3.3), or C alone without ``maximum``.
 
     renderer: whom to imitate. width, layers: of the per-pixel network. pixels: how many of each image a training step looks at.
+    maximum: for renderers whose strokes only lighten the canvas; ValueError if the paper is white.
     """
 
-    def __init__(self, renderer: str = "bezier", width: int = 32, layers: int = 3, pixels: int = 512, lr: float = 3e-3):
+    def __init__(
+        self,
+        renderer: str = "bezier",
+        width: int = 32,
+        layers: int = 3,
+        pixels: int = 512,
+        maximum: bool = True,
+        lr: float = 3e-3,
+    ):
         super().__init__(renderer, lr)
         self.save_hyperparameters()
+        if maximum and max(self.background) > 0:
+            raise ValueError(f"strokes of {renderer!r} darken their paper, and a pixelwise maximum never does: use maximum=False")
         self.net = Canvas(self.actions, self.channels, width, layers)
-        self.pixels = pixels
+        self.pixels, self.maximum = pixels, maximum
+
+    def step(self, before: Tensor, action: Tensor, points: Tensor) -> Tensor:
+        """Pixels (B, N, C) at points (B or 1, N, 2) after an action (B, A), from those before it."""
+        after = self.net(before, action, points).sigmoid()
+        return torch.maximum(after, before) if self.maximum else after
 
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
         height, width = canvas.shape[-2:]
         points = pixel_centres(canvas) / torch.tensor([width, height], device=canvas.device)
         before = canvas.flatten(2).transpose(1, 2)
-        after = torch.maximum(self.net(before, action, points[None]).sigmoid(), before)
-        return after.transpose(1, 2).reshape(canvas.shape)
+        return self.step(before, action, points[None]).transpose(1, 2).reshape(canvas.shape)
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """train/bce: binary cross-entropy between max(C(x, y), x) and the next canvas, at random pixels."""
+        """train/bce: binary cross-entropy between the imitation and the next canvas, at random pixels."""
         size = batch["canvas"].shape[-1]
         at = torch.randint(size**2, (len(batch["action"]), self.pixels), device=self.device)
         points = torch.stack([(at % size + 0.5) / size, (at // size + 0.5) / size], -1)
         where = at[:, None].expand(-1, self.channels, -1)
         before, after = (batch[k].flatten(2).gather(2, where).transpose(1, 2) for k in ("canvas", "next"))
-        painted = torch.maximum(self.net(before, batch["action"], points).sigmoid(), before)
+        painted = self.step(before, batch["action"], points)
         loss = F.binary_cross_entropy(painted.float().clamp(1e-6, 1 - 1e-6), after)
         self.log("train/bce", loss, prog_bar=True)
         return loss
