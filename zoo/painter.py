@@ -57,7 +57,7 @@ class Painter(LightningModule, Renderer):
 
 def adam_cosine(module: LightningModule, lr: float) -> Any:
     """Adam whose rate rises to ``lr`` over the first 2 % of the steps and falls to nothing (cosine); constant if training has no end."""
-    optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr, fused=True)
+    optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr)
     steps = module.trainer.estimated_stepping_batches
     if steps == float("inf"):
         return optimizer

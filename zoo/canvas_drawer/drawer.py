@@ -15,7 +15,7 @@ class CanvasDrawer(Drawer):
 
     renderer: whose strokes to draw. painter: name of the trained painter to learn through, frozen (the paper's form); None learns through
     the renderer's own smooth form. steps: N. lstm: with the LSTM or, as in the paper's comparison, without. hint_channels: of X.
-    ink_weight: how much more the target's ink weighs in the loss at first, falling to nothing half-way; 0 is the paper's loss. Where there
+    ink_weight: how much more the target's ink weighs in the loss at first, falling to nothing at the end; 0 is the paper's loss. Where there
     is little ink, a stroke does harm nearly anywhere at first: with equal weights the drawer learns to hide its strokes for good.
     Outside training, and in every published figure, the canvas that the network sees is the renderer's own.
     """
@@ -66,4 +66,4 @@ class CanvasDrawer(Drawer):
         if not self.ink_weight:
             return error.mean()
         done = self.trainer.global_step / self.trainer.estimated_stepping_batches
-        return (error * (1 + self.ink_weight * max(0.0, 1 - 2 * done) * target)).mean()
+        return (error * (1 + self.ink_weight * (1 - done) * target)).mean()
