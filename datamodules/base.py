@@ -153,12 +153,16 @@ class DataModule(LightningDataModule):
             if name not in self.datasets:
                 self.datasets[name] = self.split(name)
 
+    def count(self, name: str) -> int:
+        """Number of images (or strokes) in a split that is set up."""
+        return len(self.datasets[name])  # type: ignore[arg-type]
+
     def loader(self, name: str) -> DataLoader[Any]:
         return DataLoader(
             self.datasets[name],
             self.batch_size,
             shuffle=name == "train",
-            drop_last=name == "train" and len(self.datasets[name]) >= self.batch_size,  # type: ignore[arg-type]
+            drop_last=name == "train" and self.count(name) >= self.batch_size,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             collate_fn=collate,

@@ -51,6 +51,9 @@ class Strokes(DataModule):
         first = {"train": 0, "val": VALIDATION, "test": TEST}[name] + self.seed * self.steps
         return Seeds(first, self.steps if name == "train" else self.val_steps)
 
+    def count(self, name: str) -> int:
+        return super().count(name) * -(-self.batch_size // self.reset) * self.reset
+
     def loader(self, name: str) -> DataLoader[int]:
         return DataLoader(self.datasets[name], batch_size=1, shuffle=name == "train")
 

@@ -36,7 +36,7 @@ def measure(entry: Entry) -> list[dict[str, Any]]:
             data = data_module(metric["data"])
             trainer = Trainer(logger=False, enable_checkpointing=False, enable_model_summary=False)
             results[key] = {k: float(v) for k, v in trainer.test(model, data, verbose=False)[0].items()}
-            results[key]["n"] = len(data.datasets["test"])  # type: ignore[arg-type]
+            results[key]["n"] = data.count("test")
     return [
         metric | {"n": results[repr(metric["data"])]["n"], "value": round(results[repr(metric["data"])][metric["name"]], 6)}
         for metric in entry.metrics

@@ -15,7 +15,7 @@ class CanvasDrawer(Drawer):
 
     renderer: whose strokes to draw. painter: name of the trained painter to learn through, frozen (the paper's form); None learns through
     the renderer's own smooth form. steps: N. lstm: with the LSTM or, as in the paper's comparison, without. hint_channels: of X.
-    ink_weight: how much more the target's ink weighs in the loss at first, falling to nothing at the end; 0 is the paper's loss. Where there
+    ink_weight: how much more the target's ink weighs in the loss at first, falling to nothing; 0 is the paper's loss. Where there
     is little ink, a stroke does harm nearly anywhere at first: with equal weights the drawer learns to hide its strokes for good.
     Outside training, and in every published figure, the canvas that the network sees is the renderer's own.
     """
