@@ -187,10 +187,41 @@ class Renderer(ABC):
         return self.name, placed
 
 
-def pixel_centres(canvas: Tensor) -> Tensor:
-    """Centres of the pixels of a canvas (B, C, H, W), in pixels: (H * W, 2) as x, y."""
+Window = tuple[slice, slice]
+"""Rows and columns of a canvas."""
+
+WHOLE: Window = (slice(None), slice(None))
+
+
+def window(canvas: Tensor, points: Tensor, reach: float) -> Window:
+    """The rows and columns of a canvas (B, C, H, W) that a stroke near points (1, 2k) can touch; all of them for a batch of several.
+
+    points: x, y as fractions of the canvas. reach: how far from their hull, as a fraction of sqrt(width * height).
+    """
+    if len(points) > 1:
+        return WHOLE
     height, width = canvas.shape[-2:]
-    y, x = torch.meshgrid(torch.arange(height, device=canvas.device) + 0.5, torch.arange(width, device=canvas.device) + 0.5, indexing="ij")
+    margin = reach * (height * width) ** 0.5 + 3
+    low, high = points.view(-1, 2).aminmax(dim=0)
+    (left, top), (right, bottom) = low.tolist(), high.tolist()
+    rows = slice(max(0, int(top * height - margin)), int(bottom * height + margin) + 1)
+    return rows, slice(max(0, int(left * width - margin)), int(right * width + margin) + 1)
+
+
+def put(canvas: Tensor, where: Window, part: Tensor) -> Tensor:
+    """A canvas with a window of it replaced."""
+    if where == WHOLE:
+        return part
+    painted = canvas.clone()
+    painted[..., where[0], where[1]] = part
+    return painted
+
+
+def pixel_centres(canvas: Tensor, where: Window = WHOLE) -> Tensor:
+    """Centres of the pixels of a canvas (B, C, H, W), or of a window of it, in pixels: (H * W, 2) as x, y."""
+    height, width = canvas.shape[-2:]
+    rows, columns = (torch.arange(n, device=canvas.device)[w] + 0.5 for n, w in zip((height, width), where, strict=True))
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
     return torch.stack([x, y], -1).view(-1, 2)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from renderers import crescents, register
-from renderers.base import ActionSpace, Box, Outline, Renderer, blend, coverage, pixel_centres
+from renderers.base import WHOLE, ActionSpace, Box, Outline, Renderer, Window, blend, coverage, pixel_centres, put, window
 
 SAMPLES = 17  # points of the coarse search along a curve; a parabola through three of them refines it
 
@@ -34,13 +34,13 @@ def nearest_on_curve(points: Tensor, curve: tuple[Tensor, Tensor, Tensor], r0: T
         return ((best[..., 0] + step) / (SAMPLES - 1)).clamp_(0, 1)
 
 
-def curve_distance(canvas: Tensor, points: Tensor, r0: Tensor, r2: Tensor) -> tuple[Tensor, Tensor]:
-    """Signed distance in pixels (B, H, W) of every pixel of a canvas (B, C, H, W) to a tapered curve, and the curve's t (B, H, W).
+def curve_distance(canvas: Tensor, points: Tensor, r0: Tensor, r2: Tensor, where: Window = WHOLE) -> tuple[Tensor, Tensor]:
+    """Signed distance in pixels (B, h, w) of the pixels of a canvas (B, C, H, W), in a window, to a tapered curve, and its t (B, h, w).
 
     points: (B, 6) = x0 y0 x1 y1 x2 y2 as fractions of the canvas. r0, r2: (B,) radii as fractions of sqrt(width * height).
     """
     height, width = canvas.shape[-2:]
-    centres = pixel_centres(canvas)
+    centres = pixel_centres(canvas, where)
     p0, p1, p2 = (points.view(-1, 3, 2) * torch.tensor([width, height], device=canvas.device)).unbind(1)
     a, b = p0 - 2 * p1 + p2, 2 * (p1 - p0)  # curve(t) = a t² + b t + p0
     r0, r2 = r0 * (width * height) ** 0.5, r2 * (width * height) ** 0.5
@@ -48,7 +48,8 @@ def curve_distance(canvas: Tensor, points: Tensor, r0: Tensor, r2: Tensor) -> tu
     x, y = (torch.addcmul(torch.addcmul(p0[:, i : i + 1] - centres[:, i], b[:, i : i + 1], t), a[:, i : i + 1], t * t) for i in (0, 1))
     # the floor keeps the root's gradient finite where a pixel's centre lies on the curve
     distance = (x * x + y * y).clamp_min(1e-8).sqrt() - torch.addcmul(r0[:, None], (r2 - r0)[:, None], t)
-    return distance.view(-1, height, width), t.view(-1, height, width)
+    shape = canvas[:, 0, where[0], where[1]].shape
+    return distance.view(shape), t.view(shape)
 
 
 class Bezier(Renderer):
@@ -76,11 +77,13 @@ class Bezier(Renderer):
             radius = self.actions.column(action, "thickness") * (self.MAX_WIDTH / 2)
         else:
             radius = action.new_full((len(action),), self.WIDTH / 2)
-        distance, _ = curve_distance(canvas, self.actions.select(action, "x0 y0 x1 y1 x2 y2"), radius, radius)
-        ink = coverage(distance, self.differentiable, self.EDGE)
+        points = self.actions.select(action, "x0 y0 x1 y1 x2 y2")
+        where = WHOLE if self.differentiable else window(canvas, points, self.MAX_WIDTH / 2)
+        distance, _ = curve_distance(canvas, points, radius, radius, where)
+        ink, before = coverage(distance, self.differentiable, self.EDGE), canvas[..., where[0], where[1]]
         if self.colour:
-            return blend(canvas, ink, self.actions.select(action, "red green blue"))
-        return torch.maximum(canvas, ink[:, None])
+            return put(canvas, where, blend(before, ink, self.actions.select(action, "red green blue")))
+        return put(canvas, where, torch.maximum(before, ink[:, None]))
 
     def outlines(self, strokes: Tensor) -> list[Outline]:
         strokes = strokes.detach().cpu()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from renderers import register
-from renderers.base import ActionSpace, Box, Outline, Renderer, coverage
+from renderers.base import WHOLE, ActionSpace, Box, Outline, Renderer, coverage, put, window
 from renderers.shapes import segment_distance
 
 
@@ -39,8 +39,9 @@ class Pen(Renderer):
 
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
         radius = self.width(action) / 2
-        distance, _ = segment_distance(canvas, action[:, :4], radius, radius)
-        return torch.minimum(canvas, 1 - coverage(distance, self.differentiable)[:, None])
+        where = WHOLE if self.differentiable else window(canvas, action[:, :4], self.MAX_WIDTH / 2)
+        distance, _ = segment_distance(canvas, action[:, :4], radius, radius, where)
+        return put(canvas, where, torch.minimum(canvas[..., where[0], where[1]], 1 - coverage(distance, self.differentiable)[:, None]))
 
     def outlines(self, strokes: Tensor) -> list[Outline]:
         strokes = strokes.detach().cpu()

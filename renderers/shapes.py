@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from renderers import register
-from renderers.base import ActionSpace, Outline, Renderer, blend, coverage, pixel_centres
+from renderers.base import WHOLE, ActionSpace, Outline, Renderer, Window, blend, coverage, pixel_centres
 
 
 def scaled(canvas: Tensor, points: Tensor) -> Tensor:
@@ -27,15 +27,15 @@ def norm(v: Tensor) -> Tensor:
     return (v**2).sum(-1).clamp_min(1e-8).sqrt()
 
 
-def segment_distance(canvas: Tensor, points: Tensor, r0: Tensor, r1: Tensor) -> tuple[Tensor, Tensor]:
-    """Signed distance in pixels (B, H, W) to tapered segments, and the t (B, H, W) of the nearest stamped circle.
+def segment_distance(canvas: Tensor, points: Tensor, r0: Tensor, r1: Tensor, where: Window = WHOLE) -> tuple[Tensor, Tensor]:
+    """Signed distance in pixels (B, h, w), in a window of a canvas, to tapered segments, and the t (B, h, w) of the nearest stamped circle.
 
     points: (B, 4) = x0 y0 x1 y1 as fractions of the canvas; r0, r1: (B,) radii as fractions of sqrt(width * height).
     t minimises |pixel - point(t)| - radius(t), in closed form.
     """
     a, b = scaled(canvas, points)[:, :, None].unbind(1)  # (B, 1, 2)
     r0, r1 = (r[:, None] * unit(canvas) for r in (r0, r1))
-    p = pixel_centres(canvas)
+    p = pixel_centres(canvas, where)
     along = b - a
     length = norm(along)
     taper = (r1 - r0) / length  # 1 or more: one circle holds the other
@@ -45,7 +45,8 @@ def segment_distance(canvas: Tensor, points: Tensor, r0: Tensor, r1: Tensor) -> 
     t = ((dot + lean * across) / length).clamp(0, 1)
     t = torch.where(taper.abs() >= 1, (r1 > r0).to(t), t)
     distance = norm(p - a - along * t[..., None]) - (r0 + (r1 - r0) * t)
-    return distance.view(-1, *canvas.shape[-2:]), t.view(-1, *canvas.shape[-2:])
+    shape = canvas[:, 0, where[0], where[1]].shape
+    return distance.view(shape), t.view(shape)
 
 
 class Shape(Renderer):

@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--model", required=True, metavar="NAME", help="a name of `zoo list`, a checkpoint's folder, or org/repo on the Hub")
     c.add_argument("--tiles", type=int, default=1, metavar="D", help="draw D × D tiles of the image, for finer drawings")
     c.add_argument("--strokes", type=int, metavar="N", help="at most N strokes (of each tile)")
-    c.add_argument("--ink", choices=["auto", "light", "dark"], help="which part of the image is ink (Canvas-Drawer)")
+    c.add_argument("--ink", choices=["auto", "light", "dark", "lines"], help="what of the image is ink; lines: those of a photograph")
     c.add_argument("--renderer", metavar="NAME", help="paint the strokes with another renderer")
     c.add_argument("--device", default="cpu", help="cpu, cuda, mps")
     add_output(c, "with several images it holds {name}, e.g. out/{name}.svg")

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 import renderers
 from renderers import Drawing, Renderer
-from zoo.images import read
+from zoo.images import read, resize
 from zoo.painter import Painter, adam_cosine
 from zoo.tiling import boxes, split
 
@@ -62,7 +62,7 @@ class Drawer(LightningModule, ABC):
         """Strokes (B, T, A) in [0, 1] that draw images (B, C, image_size, image_size), values in [0, 1]."""
 
     def prepare(self, image: Tensor) -> Tensor:
-        """What a drawer does to an image (1, C, H, W) before it looks at it; its keyword arguments are options of :meth:`draw`."""
+        """What a drawer does to an image (1, C, side, side) before it looks at it; its keyword arguments are options of :meth:`draw`."""
         return image
 
     @torch.no_grad()
@@ -80,7 +80,7 @@ class Drawer(LightningModule, ABC):
             raise ValueError(f"strokes is {strokes}; expected at least 1")
         pixels = read(image, self.channels)
         aspect = pixels.shape[-1] / pixels.shape[-2]
-        batch = split(self.prepare(pixels, **options), tiles, self.image_size).to(self.device)
+        batch = split(self.prepare(resize(pixels, tiles * self.image_size), **options), tiles).to(self.device)
         paper = torch.tensor(self.exact.background, device=self.device).mean()
         inked = (batch - paper).abs().mean((1, 2, 3)) >= BLANK if tiles > 1 else torch.ones(1, dtype=torch.bool)
         chunks = tqdm(batch[inked].split(CHUNK) if inked.any() else (), desc="tiles", unit_scale=CHUNK, delay=2, leave=False)

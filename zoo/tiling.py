@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from renderers import Box
 
 
-def split(image: Tensor, tiles: int, size: int) -> Tensor:
-    """An image (1, C, H, W) as tiles × tiles squares, row by row: (tiles², C, size, size)."""
-    side = tiles * size
-    image = F.interpolate(image, (side, side), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-    _, channels, _, _ = image.shape
+def split(image: Tensor, tiles: int) -> Tensor:
+    """An image (1, C, tiles * S, tiles * S) as tiles × tiles squares, row by row: (tiles², C, S, S)."""
+    _, channels, side, _ = image.shape
+    size = side // tiles
     grid = image.view(channels, tiles, size, tiles, size)
     return grid.permute(1, 3, 0, 2, 4).reshape(tiles**2, channels, size, size)
 

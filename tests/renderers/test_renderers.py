@@ -71,6 +71,19 @@ def test_batches_are_independent(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_window_holds_all_that_a_stroke_touches(name):
+    """A single stroke is painted in a window of the canvas, a batch of them on all of it: the same picture."""
+    r = renderers.get(name)
+    action = random(name, 8, seed=11)
+    action[:2] *= 0.1  # small, in a corner
+    action[2:4] = 1 - 0.05 * action[2:4]
+    canvas = torch.rand(8, r.channels, 60, 90, generator=torch.Generator().manual_seed(0))
+    together = r.paint(canvas, action)
+    for i in range(8):
+        torch.testing.assert_close(r.paint(canvas[i : i + 1], action[i : i + 1])[0], together[i], atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_smooth_form_is_close_to_the_exact_one(name):
     action = random(name, 64)
     exact, smooth = (renderers.get(name, differentiable=d) for d in (False, True))

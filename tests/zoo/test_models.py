@@ -8,7 +8,7 @@ from PIL import Image
 import renderers
 import zoo
 from datamodules import Strokes
-from zoo.images import ImageError, read
+from zoo.images import ImageError, line_art, read
 from zoo.tiling import boxes, split
 
 
@@ -158,9 +158,21 @@ def test_draw_keeps_the_aspect_and_takes_options(digit):
     assert len(drawer.draw(wide, strokes=2)) == 2
     torch.testing.assert_close(drawer.draw(255 - digit).strokes, drawer.draw(digit).strokes, atol=1e-4, rtol=0)  # ink: auto
     torch.testing.assert_close(drawer.draw(255 - digit, ink="dark").strokes, drawer.draw(digit, ink="light").strokes, atol=1e-4, rtol=0)
-    for bad, message in (({"strokes": 0}, "at least 1"), ({"tiles": 0}, "1 to 64"), ({"ink": "red"}, "auto, light or dark")):
+    for bad, message in (({"strokes": 0}, "at least 1"), ({"tiles": 0}, "1 to 64"), ({"ink": "red"}, "auto, light, dark, lines")):
         with pytest.raises(ValueError, match=message):
             drawer.draw(digit, **bad)
+
+
+def test_photographs_are_turned_to_lines():
+    drawer = tiny()
+    photo, digit = (torch.nn.functional.interpolate(x, (64, 64)) for x in (read("sample:chelsea", 1), torch.eye(32)[None, None]))
+    lines = drawer.prepare(photo)
+    torch.testing.assert_close(lines, line_art(photo))
+    assert 0 <= lines.min() <= lines.max() <= 1
+    assert 0.005 < lines.mean() < 0.3
+    torch.testing.assert_close(drawer.prepare(digit), digit)
+    torch.testing.assert_close(drawer.prepare(1 - digit), digit)
+    assert line_art(torch.full((1, 1, 32, 32), 0.5)).max() < 0.5  # no lines where there are none
 
 
 def test_exif_rotation_is_obeyed(tmp_path):
@@ -184,7 +196,7 @@ def test_tiles_are_drawn_and_put_back():
 
 def test_split_and_boxes_agree():
     image = torch.arange(64.0).view(1, 1, 8, 8) / 64
-    tiles = split(image, 2, 4)
+    tiles = split(image, 2)
     for tile, (left, top, right, bottom) in zip(tiles, boxes(2), strict=True):
         part = image[0, :, int(8 * top) : int(8 * bottom), int(8 * left) : int(8 * right)]
         torch.testing.assert_close(tile, part)

@@ -8,6 +8,9 @@ from torch import Tensor
 from renderers import Renderer
 from zoo.canvas_drawer.networks import DrawerNet
 from zoo.drawer import Drawer
+from zoo.images import line_art
+
+INKS = ("auto", "light", "dark", "lines")
 
 
 class CanvasDrawer(Drawer):
@@ -37,11 +40,16 @@ class CanvasDrawer(Drawer):
         self.net = DrawerNet(len(self.actions), self.exact.channels, hint_channels, image_size, lstm)
 
     def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
-        """ink: whether the image's ink is ``light`` (on dark paper, as the network has learned it), ``dark``, or, with ``auto``,
-        whichever is the rarer (by the median)."""
-        if ink not in ("auto", "light", "dark"):
-            raise ValueError(f"ink is {ink!r}; expected auto, light or dark")
-        return 1 - image if ink == "dark" or (ink == "auto" and image.median() > 0.5) else image
+        """ink: what of the image is ink: ``light`` (on dark paper, as the network has learned it), ``dark``, or the ``lines`` of a photograph.
+
+        ``auto``: lines if more than a third of the pixels are neither light nor dark, else the rarer of light and dark (by the median).
+        """
+        if ink not in INKS:
+            raise ValueError(f"ink is {ink!r}; expected {', '.join(INKS)}")
+        if ink == "auto":
+            grey = ((image > 0.25) & (image < 0.75)).float().mean() > 1 / 3
+            ink = "lines" if grey else "dark" if image.median() > 0.5 else "light"
+        return line_art(image) if ink == "lines" else 1 - image if ink == "dark" else image
 
     def rollout(self, hint: Tensor, renderer: Renderer) -> tuple[Tensor, Tensor]:
         """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A) and the final canvas (B, C', S, S)."""
