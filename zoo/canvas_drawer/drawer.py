@@ -20,6 +20,8 @@ class CanvasDrawer(Drawer):
     the renderer's own smooth form. steps: N. lstm: with the LSTM or, as in the paper's comparison, without. hint_channels: of X.
     ink_weight: how much more the target's ink weighs in the loss at first, falling to nothing; 0 is the paper's loss. Where there
     is little ink, a stroke does harm nearly anywhere at first: with equal weights the drawer learns to hide its strokes for good.
+    drop: share of the strokes that training leaves off the canvas at first, falling to nothing; 0 is the paper's form. So later strokes learn
+    to draw what is missing, where a drawer of few steps is taught to take many.
     Outside training, and in every published figure, the canvas that the network sees is the renderer's own.
     """
 
@@ -32,15 +34,16 @@ class CanvasDrawer(Drawer):
         hint_channels: int = 1,
         image_size: int = 64,
         ink_weight: float = 0.0,
+        drop: float = 0.0,
         lr: float = 1e-3,
     ):
         super().__init__(renderer, painter, image_size, hint_channels, lr)
         self.save_hyperparameters()
-        self.steps, self.ink_weight = steps, ink_weight
+        self.steps, self.ink_weight, self.drop = steps, ink_weight, drop
         self.net = DrawerNet(len(self.actions), self.exact.channels, hint_channels, image_size, lstm)
 
     def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
-        """ink: what of the image is ink: ``light`` (on dark paper, as the network has learned it), ``dark``, or the ``lines`` of a photograph.
+        """ink: what of the image is ink: ``light`` (on dark paper, as the network has learned it), ``dark``, or a photo's ``lines``.
 
         ``auto``: lines if more than a third of the pixels are neither light nor dark, else the rarer of light and dark (by the median).
         """
@@ -51,14 +54,17 @@ class CanvasDrawer(Drawer):
             ink = "lines" if grey else "dark" if image.median() > 0.5 else "light"
         return line_art(image) if ink == "lines" else 1 - image if ink == "dark" else image
 
-    def rollout(self, hint: Tensor, renderer: Renderer) -> tuple[Tensor, Tensor]:
-        """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A) and the final canvas (B, C', S, S)."""
+    def rollout(self, hint: Tensor, renderer: Renderer, drop: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A) and the final canvas (B, C', S, S). drop: see the class."""
         canvas = renderer.blank(len(hint), self.image_size, hint.device)
         features, state, actions = self.net.hint(hint), None, []
         for _ in range(self.steps):
             action, state = self.net(features, canvas, state)
             with torch.autocast(hint.device.type, enabled=False):  # distances need float32
-                canvas = renderer.paint(canvas, action.float())
+                painted = renderer.paint(canvas, action.float())
+            if drop:
+                painted = torch.where(torch.rand(len(hint), 1, 1, 1, device=hint.device) < drop, canvas, painted)
+            canvas = painted
             actions.append(action.float())
         return torch.stack(actions, 1), canvas
 
@@ -67,11 +73,9 @@ class CanvasDrawer(Drawer):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """train/mse: mean squared error between the painter's final canvas and the target, per pixel. See ink_weight for the loss."""
-        _, canvas = self.rollout(batch["image"], self.painter)
+        left = 1 - self.trainer.global_step / self.trainer.estimated_stepping_batches if self.ink_weight or self.drop else 0.0
+        _, canvas = self.rollout(batch["image"], self.painter, self.drop * left)
         target = batch.get("target", batch["image"])
         error = (canvas - target).square()
         self.log("train/mse", error.mean(), prog_bar=True)
-        if not self.ink_weight:
-            return error.mean()
-        done = self.trainer.global_step / self.trainer.estimated_stepping_batches
-        return (error * (1 + self.ink_weight * (1 - done) * target)).mean()
+        return (error * (1 + self.ink_weight * left * target)).mean()
