@@ -103,6 +103,11 @@ def test_drawer_overfits_a_batch(lstm, digit):
     assert ((exact - image) ** 2).mean() < 0.5 * (image**2).mean()
 
 
+def test_images_of_another_size_are_refused():
+    with pytest.raises(ValueError, match=r"images are \(1, 20, 20\).*use --data.image_size=16"):
+        tiny().strokes(torch.rand(1, 1, 20, 20))
+
+
 def test_hint_and_target_may_differ():
     drawer = tiny(renderer="bezier-colour")
     drawer.log = lambda *args, **kwargs: None  # type: ignore[method-assign]

@@ -20,7 +20,7 @@ class CanvasDrawer(Drawer):
     the renderer's own smooth form. steps: N. lstm: with the LSTM or, as in the paper's comparison, without. hint_channels: of X.
     ink_weight: how much more the target's ink weighs in the loss at first, falling to nothing; 0 is the paper's loss. Where there
     is little ink, a stroke does harm nearly anywhere at first: with equal weights the drawer learns to hide its strokes for good.
-    drop: share of the strokes that training leaves off the canvas at first, falling to nothing; 0 is the paper's form. So later strokes learn
+    drop: share of the strokes that training leaves off the canvas at first, falling to nothing; 0 is the paper's form. Later strokes learn
     to draw what is missing, where a drawer of few steps is taught to take many.
     Outside training, and in every published figure, the canvas that the network sees is the renderer's own.
     """
@@ -49,6 +49,8 @@ class CanvasDrawer(Drawer):
         """
         if ink not in INKS:
             raise ValueError(f"ink is {ink!r}; expected {', '.join(INKS)}")
+        if self.channels > 1:  # colour has no ink
+            return image
         if ink == "auto":
             grey = ((image > 0.25) & (image < 0.75)).float().mean() > 1 / 3
             ink = "lines" if grey else "dark" if image.median() > 0.5 else "light"
@@ -56,6 +58,11 @@ class CanvasDrawer(Drawer):
 
     def rollout(self, hint: Tensor, renderer: Renderer, drop: float = 0.0) -> tuple[Tensor, Tensor]:
         """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A) and the final canvas (B, C', S, S). drop: see the class."""
+        if hint.shape[1:] != (self.channels, self.image_size, self.image_size):
+            raise ValueError(
+                f"images are {tuple(hint.shape[1:])}; this drawer looks at ({self.channels}, {self.image_size}, {self.image_size}):"
+                f" use --data.image_size={self.image_size}, and --data.channels={self.channels} of an ImageFolder"
+            )
         canvas = renderer.blank(len(hint), self.image_size, hint.device)
         features, state, actions = self.net.hint(hint), None, []
         for _ in range(self.steps):
