@@ -58,6 +58,7 @@ def test_placed_strokes_stay_strokes(drawing, box):
 
 
 @given(st.lists(st.text("abcxyz_", min_size=1, max_size=4), min_size=1, max_size=6, unique=True), st.integers(0, 2**31))
+@settings(deadline=None)
 def test_action_space_finds_its_columns(names, seed):
     space = ActionSpace(names)
     strokes = space.random(2, 3, generator=torch.Generator().manual_seed(seed))

@@ -36,7 +36,7 @@ def test_svg_looks_like_the_render(tmp_path, name, aspect):
     assert picture.shape == render.shape
     blank = d[:0].render(320).expand(3, -1, -1).permute(1, 2, 0).numpy()
     assert np.abs(picture - render).mean() < 0.02
-    assert np.abs(picture - render).mean() < 0.2 * np.abs(picture - blank).mean()
+    assert np.abs(picture - render).mean() < 0.3 * np.abs(picture - blank).mean()
 
 
 def test_svg_has_true_paths(tmp_path):
