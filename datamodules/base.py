@@ -7,10 +7,10 @@ import os
 import urllib.error
 import urllib.request
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -136,12 +136,36 @@ class DataModule(LightningDataModule):
     """
 
     licence: str = ""
+    folder: str = ""  # below the root
+    mirrors: ClassVar[tuple[str, ...]] = ()
+    remotes: ClassVar[dict[str, tuple[int, str]]] = {}  # file -> bytes, sha256
+    held_out = 5000
 
     def __init__(self, root: str | None = None, batch_size: int = 64, image_size: int = 64, workers: int = 0, invert: bool = False):
         super().__init__()
         self.root, self.batch_size, self.image_size = data_root(root), batch_size, image_size
         self.workers, self.invert = workers, invert
         self.datasets: dict[str, Dataset[Any]] = {}
+
+    @classmethod
+    def downloads(cls) -> dict[str, Remote]:
+        """All files that can be fetched, by name."""
+        return {name: Remote(tuple(m + name for m in cls.mirrors), *r) for name, r in cls.remotes.items()}
+
+    def files(self) -> Iterable[str]:
+        """Names of the files that this module needs."""
+        return self.remotes
+
+    def prepare_data(self) -> None:
+        for name in self.files():
+            download(self.downloads()[name], self.root / self.folder / name)
+
+    def held(self, data: Images, name: str) -> Images:
+        """Of an official training part, the last ``held_out`` images for ``val``, the others for ``train``; a test part whole."""
+        if name == "test":
+            return data
+        keep = slice(-self.held_out, None) if name == "val" else slice(0, -self.held_out)
+        return Images(data.images[keep], data.labels[keep])
 
     @abstractmethod
     def split(self, name: str) -> Dataset[Any]:
@@ -191,11 +215,3 @@ def hold_out(n: int, name: str, k: int = 10) -> np.ndarray:
     index = np.arange(n)
     part = {"test": index % k == 0, "val": index % k == 1, "train": index % k > 1}
     return index[part[name]]
-
-
-def first_existing(folder: Path, names: Sequence[str], what: str, get: Callable[[], str]) -> Path:
-    """The first of several files that is there, or DataError that says how to get one."""
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
-    raise DataError(f"{what} not found: there is none of {', '.join(names)} in {folder}. {get()}")

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from datamodules.base import DataError, DataModule, Images, Remote, download
+from datamodules.base import DataError, DataModule, Images
 
 FILES = {  # split -> (images, labels)
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
@@ -49,7 +49,7 @@ class MNIST(DataModule):
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
     )
-    remotes: ClassVar[dict[str, tuple[int, str]]] = {  # name -> bytes, sha256 of the packed file
+    remotes: ClassVar[dict[str, tuple[int, str]]] = {
         "train-images-idx3-ubyte.gz": (9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
         "train-labels-idx1-ubyte.gz": (28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
         "t10k-images-idx3-ubyte.gz": (1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
@@ -61,15 +61,6 @@ class MNIST(DataModule):
         "t10k-images-idx3-ubyte.gz": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         "t10k-labels-idx1-ubyte.gz": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     }
-    held_out = 5000
-
-    @classmethod
-    def downloads(cls) -> dict[str, Remote]:
-        return {n: Remote(tuple(m + n for m in cls.mirrors), *r) for n, r in cls.remotes.items()}
-
-    def prepare_data(self) -> None:
-        for name, remote in self.downloads().items():
-            download(remote, self.root / self.folder / name)
 
     def read(self, part: str) -> Images:
         """The official ``train`` or ``test`` part."""
@@ -79,11 +70,7 @@ class MNIST(DataModule):
         return Images(torch.tensor(images)[:, None], torch.tensor(labels).long())
 
     def split(self, name: str) -> Images:
-        data = self.read("test" if name == "test" else "train")
-        if name == "test":
-            return data
-        keep = slice(-self.held_out, None) if name == "val" else slice(0, -self.held_out)
-        return Images(data.images[keep], data.labels[keep])
+        return self.held(self.read("test" if name == "test" else "train"), name)
 
 
 def read_npz(path: Path, ndim: int) -> np.ndarray:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from datamodules.base import DataError, DataModule, Images, Remote, download
+from datamodules.base import DataError, DataModule, Images
 
 SIZE = 105
 
@@ -66,13 +66,8 @@ class Omniglot(DataModule):
         super().__init__(**kwargs)
         self.part, self.augment = part, augment
 
-    @classmethod
-    def downloads(cls) -> dict[str, Remote]:
-        return {n: Remote(tuple(m + n for m in cls.mirrors), *r) for n, r in cls.remotes.items()}
-
-    def prepare_data(self) -> None:
-        for name in self.parts[self.part]:
-            download(self.downloads()[name], self.root / self.folder / name)
+    def files(self) -> tuple[str, str]:
+        return self.parts[self.part]
 
     def split(self, name: str) -> Images:
         train, test = (self.root / self.folder / file for file in self.parts[self.part])

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 
-from datamodules.base import DataError, DataModule, Images, Remote, download
+from datamodules.base import DataError, DataModule, Images
 
 
 class SVHN(DataModule):
@@ -19,15 +19,6 @@ class SVHN(DataModule):
         "train_32x32.mat": (182040794, "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8"),
         "test_32x32.mat": (64275384, "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b"),
     }
-    held_out = 5000
-
-    @classmethod
-    def downloads(cls) -> dict[str, Remote]:
-        return {n: Remote(tuple(m + n for m in cls.mirrors), *r) for n, r in cls.remotes.items()}
-
-    def prepare_data(self) -> None:
-        for name, remote in self.downloads().items():
-            download(remote, self.root / self.folder / name)
 
     def split(self, name: str) -> Images:
         from scipy.io import loadmat
@@ -42,7 +33,4 @@ class SVHN(DataModule):
             raise DataError(f"{path}: X is {x.dtype} {x.shape} with {y.size} labels; expected uint8 (32, 32, 3, N) with N labels.")
         images = torch.from_numpy(x.transpose(3, 2, 0, 1).copy())
         labels = torch.from_numpy(y.reshape(-1).astype("int64")) % 10  # the files call zero 10
-        if name == "test":
-            return Images(images, labels)
-        keep = slice(-self.held_out, None) if name == "val" else slice(0, -self.held_out)
-        return Images(images[keep], labels[keep])
+        return self.held(Images(images, labels), name)

@@ -57,7 +57,7 @@ class Bezier(Renderer):
 
     Columns: ``x0 y0 x1 y1 x2 y2``, then ``thickness`` (1 = MAX_WIDTH of the canvas's side) if ``variable``, else WIDTH;
     then ``red green blue`` if ``colour``. Ink is combined by the pixelwise maximum (§3.3), colour is painted over.
-    The smooth form differs from the exact one by a mean absolute error of SMOOTH_ERROR on random strokes at 64².
+    The smooth form differs from the exact one by a mean absolute error of 0.0044 on random strokes at 64² (in colour 0.0021).
     """
 
     EDGE = 3.0  # pixels; a soft brush: MNIST at 64² has edges about as wide, and a 1-pixel edge cannot come below an error of 0.008
@@ -123,7 +123,7 @@ class QBC(Renderer):
 
     Exact form: on a grid of twice the size, CIRCLES filled circles at t = i / CIRCLES with whole-numbered centre and radius,
     a later one overwriting an earlier one; then the mean of 2 × 2. Smooth form: the distance to the same curve; it differs from the
-    exact one by a mean absolute error of 0.0048 on random strokes at 128² (measured).
+    exact one by a mean absolute error of 0.0058 on random strokes at 128² (opaque 0.0036).
     """
 
     CIRCLES = 100

@@ -19,7 +19,7 @@ class Pen(Renderer):
 
     Columns: ``x0 y0 x1 y1``, then ``thickness`` (1 = MAX_WIDTH of the side) if ``variable``, else WIDTH. A polyline is a run of segments,
     each starting where the last ended: :meth:`outlines` joins them again. Ink is combined by the pixelwise minimum.
-    The smooth form differs from the exact one by a mean absolute error of 0.0031 on random strokes at 64² (measured).
+    The smooth form differs from the exact one by a mean absolute error of 0.0045 on random strokes at 64² (variable 0.0084).
     """
 
     WIDTH = 0.01

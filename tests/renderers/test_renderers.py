@@ -1,5 +1,7 @@
 """Every renderer, by the registry: a new one is tested by existing."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -85,10 +87,12 @@ def test_a_window_holds_all_that_a_stroke_touches(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_smooth_form_is_close_to_the_exact_one(name):
-    action = random(name, 64)
+    """And by as much as the docstring says."""
+    size, action = 128 if "qbc" in name else 64, random(name, 200)
     exact, smooth = (renderers.get(name, differentiable=d) for d in (False, True))
-    difference = exact.paint(exact.blank(64, 64), action) - smooth.paint(smooth.blank(64, 64), action)
-    assert difference.abs().mean() < 0.02
+    difference = (exact.paint(exact.blank(200, size), action) - smooth.paint(smooth.blank(200, size), action)).abs().mean().item()
+    stated = [float(v) for v in re.findall(r"0\.00\d\d", str(type(exact).__doc__))]
+    assert any(abs(difference - v) < 0.2 * v for v in stated), (difference, stated)
 
 
 @pytest.mark.parametrize("name", NAMES)
