@@ -130,15 +130,13 @@ def draw_time() -> str:
 
 def memory() -> str:
     code = (
-        "import resource, torch, renderers; r = renderers.get('bezier'); s = r.actions.random(1, {});"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; r.render(s[:, :4], 256);"
-        "low = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; r.render(s, 256);"
-        "print(low - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - low)"
+        "import resource, torch, renderers; torch.set_num_threads(1); r = renderers.get('bezier'); s = r.actions.random(2, 64);"
+        "rss = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024; before = rss(); r.render(s[:, :4], 512);"
+        "few = rss(); r.render(s, 512); print(few - before, rss() - few)"
     )
-    first, more = subprocess.run(
-        [sys.executable, "-c", code.format(1000)], check=True, cwd=ROOT, capture_output=True, text=True
-    ).stdout.split()
-    return f"peak memory of rendering at 256²: 4 strokes {int(first) / 1024:.0f} MiB; 1,000 strokes {int(more) / 1024:.0f} MiB more"
+    run = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
+    few, more = map(float, run.stdout.split())
+    return f"peak memory of two drawings at 512²: {few:.0f} MiB for 4 strokes each; {more:.0f} MiB more for 64; ratio {1 + more / few:.2f}"
 
 
 if __name__ == "__main__":
