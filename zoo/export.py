@@ -26,8 +26,11 @@ def restore(ckpt: Path) -> Any:
         raise CheckpointError(f"{ckpt} is not a checkpoint of `zoo fit`: {e}") from e
     if cls not in CLASSES:
         raise CheckpointError(f"{ckpt} holds a {cls or 'model of unknown class'}; the zoo has {', '.join(CLASSES)}")
-    model = getattr(zoo, cls)(**arguments)
-    model.load_state_dict(weights, strict=True)
+    try:
+        model = getattr(zoo, cls)(**arguments)
+        model.load_state_dict(weights, strict=True)
+    except (TypeError, ValueError, RuntimeError) as e:
+        raise CheckpointError(f"{ckpt} was made by another version: it does not fit {cls}: {e}") from e
     model.steps_trained = steps
     return model
 
