@@ -202,14 +202,14 @@ def pack(model: Painter | Drawer) -> bytes:
     return to_safetensors({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state.items()})
 
 
-def describe(model: Any, name: str, data: bytes, **fields: Any) -> Entry:
+def describe(model: Any, name: str, packed: bytes, **fields: Any) -> Entry:
     """An entry for a model with these packed weights; fields: the other fields of an :class:`Entry`."""
     drawer = hasattr(model, "exact")
     fields.setdefault("renderer", model.exact.name if drawer else model.name)
     if drawer:
         fields.setdefault("painter", model.painter_name)
         fields.setdefault("preprocessing", {"image_size": model.image_size, "channels": model.channels, "range": [0, 1]})
-    weights = {"file": f"{name}.safetensors", "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    weights = {"file": f"{name}.safetensors", "sha256": hashlib.sha256(packed).hexdigest(), "bytes": len(packed)}
     init_args = {k: v for k, v in model.hparams.items() if k not in ("_instantiator", "lr")}
     return Entry(name, type(model).__name__, init_args, weights, **fields)
 

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 import zoo
-from zoo.checkpoints import CLASSES, WEIGHTS, CheckpointError, atomic_write, describe, entries, pack, save, write_entries
+from zoo import checkpoints
+from zoo.checkpoints import CLASSES, CheckpointError, atomic_write, describe, entries, pack, save, write_entries
 
 
 def restore(ckpt: Path) -> Any:
@@ -50,6 +51,6 @@ def export(ckpt: Path, name: str, out: Path | None = None, bundle: bool = False)
     kept = {k: old[k] for k in ("data", "metrics", "paper", "deviations", "licence") if k in old}
     made = describe(model, name, data, training=old.get("training", {}) | training, **kept)
     json.dumps(made.init_args)  # plain values only
-    atomic_write(WEIGHTS / made.weights["file"], data)
+    atomic_write(checkpoints.WEIGHTS / made.weights["file"], data)
     write_entries({name: made})
-    return WEIGHTS / made.weights["file"]
+    return checkpoints.WEIGHTS / made.weights["file"]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -230,6 +231,20 @@ def test_fit_export_load_draw(data_root, tmp_path, picture, capsys):
     assert (model.steps, model.image_size) == (2, 16)
     assert json.loads((tmp_path / "mine" / "config.json").read_text())["training"]["steps"] == 3
     assert run("draw", picture, "--model", tmp_path / "mine", "--out", tmp_path / "a.svg") == 0
+
+
+def test_bundling_again_keeps_what_is_written_by_hand(zoo_list, data_root, tmp_path):
+    """A maintainer's second training run replaces the weights, not the entry's texts."""
+    args = ("--init_from", "tiny-drawer", "--data", "MNIST", "--data.image_size=16", "--data.batch_size=8", "--trainer.max_steps=1")
+    assert fit(tmp_path, *args) == 0
+    before = checkpoints.entry("tiny-drawer")
+    checkpoints.write_entries({"tiny-drawer": replace(before, data={"licence": "x"}, paper="https://p", training={"seed": 0})})
+    assert run("export", ckpt(tmp_path), "--name", "tiny-drawer", "--bundle") == 0
+    after = checkpoints.entry("tiny-drawer")
+    assert after.weights != before.weights
+    assert (after.data, after.paper, after.metrics) == ({"licence": "x"}, "https://p", before.metrics)
+    assert after.training == {"seed": 0, "steps": 1}
+    assert zoo.load("tiny-drawer").steps == 2
 
 
 def test_fit_a_canvas(tmp_path):
