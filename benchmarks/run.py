@@ -130,13 +130,15 @@ def draw_time() -> str:
 
 def memory() -> str:
     code = (
-        "import resource, torch, renderers; torch.set_num_threads(1); r = renderers.get('bezier'); s = r.actions.random(2, 64);"
-        "rss = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024; before = rss(); r.render(s[:, :4], 512);"
-        "few = rss(); r.render(s, 512); print(few - before, rss() - few)"
+        "import resource, torch, renderers; torch.set_num_threads(1); r = renderers.get('bezier'); s = r.actions.random(4, 40);"
+        "rss = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024; before = rss(); r.render(s[:, :4], 1024);"
+        "few = rss(); r.render(s, 1024); print(few - before, rss() - few)"
     )
     run = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
     few, more = map(float, run.stdout.split())
-    return f"peak memory of two drawings at 512²: {few:.0f} MiB for 4 strokes each; {more:.0f} MiB more for 64; ratio {1 + more / few:.2f}"
+    return (
+        f"peak memory of four drawings at 1024²: {few:.0f} MiB for 4 strokes each, {more:.0f} MiB more for 40; ratio {1 + more / few:.2f}"
+    )
 
 
 if __name__ == "__main__":
