@@ -36,7 +36,6 @@ def write(
         f"; {len(drawing)} strokes on {page[0]:g} x {page[1]:g} mm",
         "G21 ; millimetres",
         "G90 ; absolute positions",
-        pen_up,
     ]
     last: np.ndarray | None = None
     for outline in drawing.outlines():
