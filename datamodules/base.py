@@ -121,8 +121,8 @@ def collate(batch: Any) -> tuple[Tensor, Tensor]:
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """Images (B, C, H, W) uint8 to float32 in [0, 1] of size², bilinear with antialiasing. Runs on the images' device."""
-    images = images.float() / 255
+    """Images (B, C, H, W), uint8 or float in [0, 1], as float32 in [0, 1] of size², bilinear with antialiasing. On the images' device."""
+    images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
     if images.shape[-2:] == (size, size):
         return images
     return F.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)

@@ -12,8 +12,9 @@ from torchmetrics import MeanSquaredError
 from tqdm import tqdm
 
 import renderers
+from datamodules.base import resize
 from renderers import Drawing, Renderer
-from zoo.images import read, resize
+from zoo.images import read
 from zoo.painter import Painter, adam_cosine
 from zoo.tiling import boxes, split
 

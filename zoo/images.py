@@ -113,11 +113,6 @@ def line_art(image: Tensor, sigma: float = 1.2, strength: float = 0.98, sharpnes
     return torch.tanh(sharpness * (strength * wide - gaussian(image, sigma)).clamp_min(0)) ** 2
 
 
-def resize(image: Tensor, side: int) -> Tensor:
-    """An image (1, C, H, W) stretched to (1, C, side, side), bilinear with antialiasing."""
-    return F.interpolate(image, (side, side), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-
-
 def gaussian(image: Tensor, sigma: float) -> Tensor:
     """An image (1, 1, H, W) blurred, its edge pixels repeated outwards."""
     reach = max(1, round(3 * sigma))
