@@ -192,6 +192,8 @@ def test_evaluate_measures_what_it_says(zoo_list, data_root):
 
 # --- training ---
 
+TINY = ("--model", "CanvasDrawer", "--model.image_size=16", "--model.steps=2", "--data", "MNIST", "--data.image_size=16")
+
 
 def fit(tmp_path, *args):
     return run(
@@ -211,21 +213,7 @@ def ckpt(tmp_path):
 
 def test_fit_export_load_draw(data_root, tmp_path, picture, capsys):
     """From nothing to a drawing, by commands alone."""
-    assert (
-        fit(
-            tmp_path,
-            "--model",
-            "CanvasDrawer",
-            "--model.image_size=16",
-            "--model.steps=2",
-            "--data",
-            "MNIST",
-            "--data.image_size=16",
-            "--data.batch_size=8",
-            "--trainer.max_steps=3",
-        )
-        == 0
-    )
+    assert fit(tmp_path, *TINY, "--data.batch_size=8", "--trainer.max_steps=3") == 0
     assert run("export", ckpt(tmp_path), "--name", "mine", "--out", tmp_path / "mine") == 0
     model = zoo.load(tmp_path / "mine")
     assert (model.steps, model.image_size) == (2, 16)
@@ -338,17 +326,8 @@ def test_published_values_are_reproduced(name):
 
 
 def test_training_resumes_where_it_stopped(data_root, tmp_path):
-    """Six steps at once end where three and three more do."""
-    args = (
-        "--model",
-        "CanvasDrawer",
-        "--model.image_size=16",
-        "--model.steps=2",
-        "--data",
-        "MNIST",
-        "--data.image_size=16",
-        "--data.batch_size=16",
-    )
+    """Two epochs, and two more from their checkpoint, count as four; the schedule may be longer the second time."""
+    args = (*TINY, "--data.batch_size=16")
     fit(tmp_path / "whole", *args, "--trainer.max_epochs=4")
     fit(tmp_path / "half", *args, "--trainer.max_epochs=2")
     half = ckpt(tmp_path / "half")
