@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import urllib.error
 import urllib.request
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, default_collate
 from tqdm import tqdm
 
 SPLITS = ("train", "val", "test")
@@ -35,22 +36,33 @@ def data_root(root: str | None = None) -> Path:
     return cache / "strokezoo" / "data"
 
 
-def sha256(path: Path) -> str:
+def checksum(path: Path, algorithm: str) -> str:
     with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+        return hashlib.file_digest(f, algorithm).hexdigest()
 
 
 @dataclass(frozen=True)
 class Remote:
-    """One file to download: its addresses (tried in turn), its size in bytes and its sha256."""
+    """One file to download: its addresses (tried in turn), its size in bytes and its sha256, or another sum."""
 
     urls: tuple[str, ...]
     bytes: int
-    sha256: str
+    sum: str
+    algorithm: str = "sha256"
+
+
+def google(url: str, timeout: float = 30) -> Remote:
+    """A file of Google's public storage that has no published checksum: its size and md5 as the server states them."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout) as reply:
+            sums = dict(v.split("=", 1) for h in reply.headers.get_all("x-goog-hash") or () for v in h.split(","))
+            return Remote((url,), int(reply.headers["Content-Length"]), base64.b64decode(sums["md5"]).hex(), "md5")
+    except (OSError, urllib.error.URLError, KeyError, TypeError, ValueError) as e:
+        raise DataError(f"could not download {url}: {e}. Try again later, or fetch it yourself.") from e
 
 
 def download(remote: Remote, path: Path, timeout: float = 30) -> Path:
-    """Fetch a file to ``path`` unless it is there. Resumes a partial one, then checks size and sha256, then renames.
+    """Fetch a file to ``path`` unless it is there. Resumes a partial one, then checks size and sum, then renames.
 
     Raises DataError if no address answers or the content is wrong; a wrong file is deleted, a partial one kept for the next try.
     """
@@ -65,11 +77,11 @@ def download(remote: Remote, path: Path, timeout: float = 30) -> Path:
         except (OSError, urllib.error.URLError) as e:
             failures.append(f"{url}: {e}")
             continue
-        got, size = sha256(part), part.stat().st_size
-        if (size, got) == (remote.bytes, remote.sha256):
+        got, size = checksum(part, remote.algorithm), part.stat().st_size
+        if (size, got) == (remote.bytes, remote.sum):
             return part.replace(path)
         part.unlink()
-        failures.append(f"{url}: got {size} bytes with sha256 {got}, expected {remote.bytes} bytes with sha256 {remote.sha256}")
+        failures.append(f"{url}: got {size} bytes with {remote.algorithm} {got}, expected {remote.bytes} bytes with {remote.sum}")
     raise DataError(
         f"could not download {path.name}:\n  " + "\n  ".join(failures) + f"\nTry again later, or put the file at {path} yourself."
     )
@@ -113,11 +125,16 @@ class Images(Dataset[tuple[Tensor, int]]):
         return self.images[index], self.labels[index]
 
 
-def collate(batch: Any) -> tuple[Tensor, Tensor]:
-    """Images come as a batch already; other data sets as a list of (image, label)."""
-    if isinstance(batch, tuple):
-        return batch
-    return torch.stack([image for image, _ in batch]), torch.tensor([label for _, label in batch])
+class Whole(Dataset[Any]):
+    """A data set asked for whole batches: those that have ``__getitems__`` give one at once, of others the items are stacked."""
+
+    def __init__(self, data: Dataset[Any]):
+        self.data = data
+
+    def __getitem__(self, indices: Tensor) -> Any:
+        if hasattr(self.data, "__getitems__"):
+            return self.data.__getitems__(indices)
+        return default_collate([self.data[int(i)] for i in indices])
 
 
 def resize(images: Tensor, size: int) -> Tensor:
@@ -126,6 +143,45 @@ def resize(images: Tensor, size: int) -> Tensor:
     if images.shape[-2:] == (size, size):
         return images
     return F.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+
+
+class Batches(DistributedSampler[Any]):
+    """The batches of one rank, as indices. The k-th batch of a training run follows from the seed and k alone, whatever was stopped and
+    resumed in between; its rank's are every ``world_size``-th. (Lightning leaves a DistributedSampler as it is.)"""
+
+    def __init__(self, data: DataModule, name: str):
+        self.data, self.name = data, name
+        trainer = data.trainer
+        self.rank, self.num_replicas = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
+
+    def of_epoch(self, epoch: int) -> list[Any]:
+        generator = torch.Generator().manual_seed(seed_of(epoch))
+        batches = self.data.batches(self.name, generator)
+        if self.name == "train":  # as many on each rank
+            batches = batches[: len(batches) // self.num_replicas * self.num_replicas] or batches * self.num_replicas
+        return batches[self.rank :: self.num_replicas]
+
+    def __len__(self) -> int:
+        return len(self.of_epoch(0))
+
+    def __iter__(self) -> Iterator[Any]:
+        n = len(self)
+        k = done(self.data.trainer) if self.name == "train" else 0
+        epoch, batches = k // n, self.of_epoch(k // n)
+        for i in range(k, k + n):
+            if i // n != epoch:
+                epoch, batches = i // n, self.of_epoch(i // n)
+            yield batches[i % n]
+
+
+def done(trainer: Any) -> int:
+    """Number of training batches that a run has processed, before and after it was resumed."""
+    return int(trainer.fit_loop.epoch_loop.batch_progress.total.processed) if trainer is not None else 0
+
+
+def seed_of(*numbers: int) -> int:
+    """A seed that follows from the run's (``seed_everything``) and from these numbers."""
+    return int(np.random.SeedSequence([int(os.environ.get("PL_GLOBAL_SEED", "0")), *numbers]).generate_state(1)[0])
 
 
 class DataModule(LightningDataModule):
@@ -181,16 +237,27 @@ class DataModule(LightningDataModule):
         """Number of images (or strokes) in a split that is set up."""
         return len(self.datasets[name])  # type: ignore[arg-type]
 
+    def batches(self, name: str, generator: torch.Generator) -> list[Any]:
+        """Indices of the batches of an epoch, on all ranks together: shuffled for training, without a last part."""
+        n = self.count(name)
+        order = torch.randperm(n, generator=generator) if name == "train" else torch.arange(n)
+        batches = list(order.split(self.batch_size))
+        return batches[:-1] if name == "train" and n > self.batch_size and n % self.batch_size else batches
+
     def loader(self, name: str) -> DataLoader[Any]:
         return DataLoader(
-            self.datasets[name],
-            self.batch_size,
-            shuffle=name == "train",
-            drop_last=name == "train" and self.count(name) >= self.batch_size,
+            Whole(self.datasets[name]),
+            batch_size=None,
+            sampler=Batches(self, name),
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-            collate_fn=collate,
         )
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Each training batch starts its own random numbers, so that a resumed run sees those of an uninterrupted one."""
+        if self.trainer is not None and self.trainer.training:
+            torch.manual_seed(seed_of(done(self.trainer), self.trainer.global_rank, 1))
+        return batch
 
     def train_dataloader(self) -> DataLoader[Any]:
         return self.loader("train")

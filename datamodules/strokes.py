@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 import renderers
 from datamodules.base import DataModule
@@ -54,8 +54,9 @@ class Strokes(DataModule):
     def count(self, name: str) -> int:
         return super().count(name) * -(-self.batch_size // self.reset) * self.reset
 
-    def loader(self, name: str) -> DataLoader[int]:
-        return DataLoader(self.datasets[name], batch_size=1, shuffle=name == "train")
+    def batches(self, name: str, generator: torch.Generator) -> list[Tensor]:
+        n = len(self.split(name))
+        return list((torch.randperm(n, generator=generator) if name == "train" else torch.arange(n)).split(1))
 
     def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> dict[str, Tensor]:
         seed = int(batch[0])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parent
 WEIGHTS = PACKAGE / "weights"
 LARGEST = 24 << 20  # bytes of one file of weights
-CLASSES = ("CanvasDrawer", "CanvasNetwork")  # what an entry may name
+CLASSES = ("CanvasDrawer", "CanvasNetwork", "SketchRNN")  # what an entry may name
 HEADER = """\
 # The only list of checkpoints. `zoo show NAME` prints an entry; the values under metrics are written by `zoo evaluate NAME --write`.
 """

@@ -121,3 +121,51 @@ def gaussian(image: Tensor, sigma: float) -> Tensor:
     kernel = kernel / kernel.sum()
     padded = F.pad(image, (reach,) * 4, mode="replicate")
     return F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
+
+
+INKS = ("auto", "light", "dark", "lines")
+
+
+def inked(image: Tensor, ink: str = "auto") -> Tensor:
+    """A grey image (1, 1, H, W) in [0, 1] as light ink on dark. ink: what of it is ink: ``light``, ``dark``, or a photograph's ``lines``.
+
+    ``auto``: lines if more than a third of the pixels are neither light nor dark, else the rarer of light and dark (by the median).
+    """
+    if ink not in INKS:
+        raise ValueError(f"ink is {ink!r}; expected {', '.join(INKS)}")
+    if ink == "auto":
+        grey = ((image > 0.25) & (image < 0.75)).float().mean() > 1 / 3
+        ink = "lines" if grey else "dark" if image.median() > 0.5 else "light"
+    return line_art(image) if ink == "lines" else 1 - image if ink == "dark" else image
+
+
+def trace(ink: Tensor, threshold: float = 0.35) -> list[np.ndarray]:
+    """Centre lines of what is inked in a picture (H, W) in [0, 1] (1: ink), as polylines (k, 2) of pixel positions x, y.
+
+    Each is followed from a free end where there is one, straight on where lines cross.
+    """
+    from skimage.morphology import skeletonize
+
+    left = {(int(x), int(y)) for y, x in np.argwhere(skeletonize(ink.cpu().numpy() > threshold))}
+    around = [(dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1) if dx or dy]
+
+    def next_to(p: tuple[int, int]) -> list[tuple[int, int]]:
+        return [q for dx, dy in around if (q := (p[0] + dx, p[1] + dy)) in left]
+
+    ends = sorted((p for p in left if len(next_to(p)) == 1), key=lambda p: (p[1], p[0]))
+    lines = []
+    for begin in ends + sorted(left, key=lambda p: (p[1], p[0])):
+        if begin not in left:
+            continue
+        line = [begin]
+        left.remove(begin)
+        while near := next_to(line[-1]):
+            before = np.subtract(line[-1], line[max(0, len(line) - 6)])
+            best = max(
+                near,
+                key=lambda q: float(np.dot(np.subtract(q, line[-1]), before)) - abs(q[0] - line[-1][0]) * abs(q[1] - line[-1][1]) * 0.1,
+            )
+            line.append(best)
+            left.remove(best)
+        lines.append(np.array(line, np.float64))
+    return [line for line in lines if len(line) > 3] or lines

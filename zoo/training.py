@@ -9,7 +9,8 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 import datamodules
-import zoo.canvas_drawer  # noqa: F401  (its classes become known by name)
+import zoo.canvas_drawer
+import zoo.sketch_rnn  # noqa: F401
 from zoo import checkpoints
 
 

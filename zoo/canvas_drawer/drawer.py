@@ -8,9 +8,7 @@ from torch import Tensor
 from renderers import Renderer
 from zoo.canvas_drawer.networks import DrawerNet
 from zoo.drawer import Drawer
-from zoo.images import line_art
-
-INKS = ("auto", "light", "dark", "lines")
+from zoo.images import inked
 
 
 class CanvasDrawer(Drawer):
@@ -43,18 +41,8 @@ class CanvasDrawer(Drawer):
         self.net = DrawerNet(len(self.actions), self.exact.channels, hint_channels, image_size, lstm)
 
     def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
-        """ink: what of the image is ink: ``light`` (on dark paper, as the network has learned it), ``dark``, or a photo's ``lines``.
-
-        ``auto``: lines if more than a third of the pixels are neither light nor dark, else the rarer of light and dark (by the median).
-        """
-        if ink not in INKS:
-            raise ValueError(f"ink is {ink!r}; expected {', '.join(INKS)}")
-        if self.channels > 1:  # colour has no ink
-            return image
-        if ink == "auto":
-            grey = ((image > 0.25) & (image < 0.75)).float().mean() > 1 / 3
-            ink = "lines" if grey else "dark" if image.median() > 0.5 else "light"
-        return line_art(image) if ink == "lines" else 1 - image if ink == "dark" else image
+        """ink: what of the image is ink: ``light`` (on dark paper, as the network has learned it), ``dark``, or a photo's ``lines``."""
+        return inked(image, ink) if self.channels == 1 else image  # colour has no ink
 
     def rollout(self, hint: Tensor, renderer: Renderer, drop: float = 0.0) -> tuple[Tensor, Tensor]:
         """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A) and the final canvas (B, C', S, S). drop: see the class."""

@@ -1,0 +1,293 @@
+"""Reading sketches: sketch-rnn's .npz, QuickDraw's .ndjson and .bin, SVG, and this library's own JSON.
+
+A sketch is stroke-3: an array (N, 3) of offsets x (right), y (down) from the point before, and 1 where the pen is lifted after the point.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from skimage.measure import approximate_polygon
+
+from datamodules.base import DataError
+from renderers import Drawing
+from renderers.drawing import DrawingError
+
+Sketch = np.ndarray
+Lines = list[np.ndarray]
+"""Polylines, each (k, 2) absolute x, y."""
+
+BOX = 255.0  # longer side of a simplified QuickDraw drawing
+EPSILON = 2.0  # tolerance of its simplification
+CLIP = 1000.0  # offsets are clipped to ± this, in a file's own units
+LARGEST = 1 << 31  # bytes of one array, unpacked
+AGAIN = "Delete it and run again to download it anew, or replace it."
+
+
+def from_lines(lines: Lines) -> Sketch:
+    """Polylines as stroke-3, float32; the first point is the origin."""
+    points = np.concatenate(lines)
+    sketch = np.zeros((len(points), 3), np.float32)
+    sketch[1:, :2] = np.diff(points, axis=0)
+    sketch[np.cumsum([len(line) for line in lines]) - 1, 2] = 1
+    return sketch
+
+
+def to_lines(sketch: Sketch) -> Lines:
+    """Stroke-3 as polylines, from the first point on; a last stroke whose pen is never lifted ends with the sketch."""
+    points = np.cumsum(sketch[:, :2].astype(np.float64), axis=0)
+    return [line for line in np.split(points, np.flatnonzero(sketch[:, 2] > 0.5) + 1) if len(line)]
+
+
+def simplify(lines: Lines, epsilon: float = EPSILON) -> Lines:
+    """Lines scaled to a box of 255 at the origin, as QuickDraw's, then Ramer-Douglas-Peucker with this tolerance (0: only scaled)."""
+    points = np.concatenate(lines)
+    low, side = points.min(0), np.ptp(points, axis=0).max()
+    scaled = [(line - low) * (BOX / side if side > 0 else 1.0) for line in lines]
+    return [approximate_polygon(line, epsilon) if epsilon and len(line) > 2 else line for line in scaled]
+
+
+def to_drawing(sketch: Sketch, margin: float = 0.05) -> Drawing:
+    """Stroke-3 as a square drawing of the ``pen``, centred, with margins as a fraction of its side. A single point is a dot."""
+    lines = to_lines(sketch)
+    if not lines:
+        return Drawing(np.zeros((0, 4), np.float32), "pen")  # type: ignore[arg-type]
+    points = np.concatenate(lines)
+    low, high = points.min(0), points.max(0)
+    scale = (1 - 2 * margin) / max(float((high - low).max()), 1e-9)
+    placed = [np.clip((line - (low + high) / 2) * scale + 0.5, 0, 1).astype(np.float32) for line in lines]
+    rows = [np.concatenate([line[:-1], line[1:]], 1) if len(line) > 1 else np.concatenate([line, line], 1) for line in placed]
+    return Drawing(np.concatenate(rows), "pen")  # type: ignore[arg-type]
+
+
+def from_drawing(drawing: Drawing, epsilon: float = EPSILON) -> Sketch:
+    """A drawing of any renderer as stroke-3 in a box of 255: its strokes' centre lines and its shapes' contours, simplified."""
+    width, height = drawing.aspect**0.5, drawing.aspect**-0.5
+    lines = [o.flatten(0.002).astype(np.float64) * (width, height) for o in drawing.outlines()]
+    if not lines:
+        raise DataError("the drawing is empty: it has no stroke to make a sketch of.")
+    return from_lines(simplify(lines, epsilon))
+
+
+# --- sketch-rnn's .npz ---
+
+
+class Unpickler(pickle.Unpickler):
+    """Admits what NumPy writes for an array, and nothing else; arrays can be neither subclassed nor reserved unseen."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        module = module.replace("numpy._core", "numpy.core")
+        admitted = {
+            ("numpy.core.multiarray", "_reconstruct"): empty_array,
+            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "dtype"): plain_dtype,
+            ("_codecs", "encode"): latin1,
+        }
+        if (module, name) not in admitted:
+            raise pickle.UnpicklingError(f"it wants to run {module}.{name}, and only arrays are admitted")
+        return admitted[module, name]
+
+
+def empty_array(cls: type, shape: tuple[int, ...], kind: Any) -> np.ndarray:
+    """What ``_reconstruct`` returns to be filled; its arguments are always these."""
+    if cls is not np.ndarray or tuple(shape) != (0,):
+        raise pickle.UnpicklingError("it holds an array that NumPy would not have written")
+    return np.empty(0, np.int8)
+
+
+def plain_dtype(kind: str, *rest: Any) -> np.dtype[Any]:
+    """Numbers and objects only: no records."""
+    if not isinstance(kind, str) or kind not in ("O", "O8", "b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"):
+        raise pickle.UnpicklingError(f"it holds an array of {str(kind)[:20]!r}")
+    return np.dtype(kind)
+
+
+def latin1(text: str, encoding: str) -> bytes:
+    """How Python 3 writes bytes in old pickles."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it holds text in {encoding!r}")
+    return text.encode("latin1")
+
+
+def read_npz(path: Path) -> dict[str, list[Sketch]]:
+    """The splits train, valid and test of a sketch-rnn .npz, unpickling nothing but arrays of numbers. Raises DataError."""
+    try:
+        with zipfile.ZipFile(path) as z:
+            missing = {"train.npy", "valid.npy", "test.npy"} - set(z.namelist())
+            if missing:
+                raise DataError(f"{path} lacks {', '.join(sorted(missing))}; a sketch-rnn .npz holds train, valid and test.")
+            return {name: read_member(path, z, name) for name in ("train", "valid", "test")}
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as e:
+        raise DataError(f"{path} is not a whole .npz ({e}). {AGAIN}") from e
+
+
+def read_member(path: Path, z: zipfile.ZipFile, name: str) -> list[Sketch]:
+    info = z.getinfo(f"{name}.npy")
+    if info.file_size > LARGEST:
+        raise DataError(f"{path}: {name} claims {info.file_size} bytes; at most {LARGEST} are read.")
+    with z.open(info) as f:
+        try:
+            version = np.lib.format.read_magic(f)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(f)
+            array = Unpickler(cast(Any, f), encoding="latin1").load() if dtype.hasobject else None
+        except (pickle.UnpicklingError, ValueError, TypeError, AttributeError, IndexError, KeyError, MemoryError, OverflowError) as e:
+            raise DataError(f"{path}: {name} is not a pickled array of sketches: {e}. {AGAIN}") from e
+    if not isinstance(array, np.ndarray) or array.ndim != 1 or array.shape != shape:
+        raise DataError(f"{path}: {name} is not a list of sketches. {AGAIN}")
+    return [checked(s, f"{path}: {name}, sketch {i}") for i, s in enumerate(array)]
+
+
+def checked(sketch: Any, where: str) -> Sketch:
+    """A sketch as it came, if it is one: (N, 3) finite numbers, N at least 1."""
+    if not isinstance(sketch, np.ndarray) or sketch.ndim != 2 or sketch.shape[1] != 3 or sketch.dtype.kind not in "iuf":
+        shape = getattr(sketch, "shape", type(sketch).__name__)
+        raise DataError(f"{where} is {shape}; expected numbers (N, 3): offsets x, y, and 1 where the pen is lifted.")
+    if not len(sketch):
+        raise DataError(f"{where} is empty: it has no point.")
+    if sketch.dtype.kind == "f" and not np.isfinite(sketch).all():
+        raise DataError(f"{where}: point {int(np.argwhere(~np.isfinite(sketch))[0, 0])} is not finite.")
+    return sketch
+
+
+# --- QuickDraw's drawings ---
+
+
+def to_sketch(drawing: Any, where: str, epsilon: float) -> Sketch:
+    """A QuickDraw drawing, [[x…], [y…], …] per stroke, as stroke-3."""
+    try:
+        lines = [np.array(stroke[:2], np.float64).T for stroke in drawing]
+    except (TypeError, ValueError) as e:
+        raise DataError(f"{where}: a stroke is not [[x…], [y…]] with as many x as y ({e}).") from e
+    lines = [line for line in lines if line.size]
+    if not lines or any(line.ndim != 2 or line.shape[1] != 2 for line in lines):
+        raise DataError(f"{where}: " + ("the drawing is empty." if not lines else "a stroke is not [[x…], [y…]]."))
+    if not all(np.isfinite(line).all() for line in lines):
+        raise DataError(f"{where}: a coordinate is not finite.")
+    return from_lines(simplify(lines, epsilon))
+
+
+def read_ndjson(path: Path) -> list[Sketch]:
+    """A QuickDraw .ndjson: a drawing a line. Raw ones, with times, are simplified; simplified ones stay. Raises DataError with the line."""
+    sketches = []
+    with path.open(encoding="utf-8", errors="replace") as f:
+        for number, line in enumerate(f, 1):
+            if not line.strip():
+                continue
+            where = f"{path}, line {number}"
+            try:
+                drawing = json.loads(line)["drawing"]
+                raw = any(len(stroke) > 2 for stroke in drawing)
+            except (ValueError, KeyError, TypeError, RecursionError) as e:
+                raise DataError(f'{where} is not a drawing ({e}); expected a JSON object with "drawing".') from e
+            sketches.append(to_sketch(drawing, where, EPSILON if raw else 0.0))
+    return non_empty(sketches, path)
+
+
+def read_bin(path: Path) -> list[Sketch]:
+    """A QuickDraw .bin of simplified drawings. Raises DataError with the byte where it ends too soon."""
+    data, at, sketches = path.read_bytes(), 0, []
+    while at < len(data):
+        begin = at
+        try:
+            strokes = struct.unpack_from("<H", data, at + 15)[0]  # after the key, country, recognised and time: Q 2s b I
+            at += 17
+            drawing = []
+            for _ in range(strokes):
+                n = struct.unpack_from("<H", data, at)[0]
+                xs, ys = (np.frombuffer(data, np.uint8, n, at + 2 + k * n) for k in (0, 1))
+                drawing.append([xs, ys])
+                at += 2 + 2 * n
+        except (struct.error, ValueError) as e:
+            raise DataError(f"{path} ends in the middle of the drawing that begins at byte {begin} ({len(data)} bytes). {AGAIN}") from e
+        sketches.append(to_sketch(drawing, f"{path}, byte {begin}", 0.0))
+    return non_empty(sketches, path)
+
+
+def non_empty(sketches: list[Sketch], path: Path) -> list[Sketch]:
+    if not sketches:
+        raise DataError(f"{path} holds no drawing.")
+    return sketches
+
+
+# --- the user's own ---
+
+
+def read_svg(path: Path, epsilon: float = EPSILON) -> Sketch:
+    """The paths and shapes of an SVG, in order, transforms applied, curves flattened, as stroke-3. Warns of what is skipped: text, images.
+
+    Needs ``pip install strokezoo[svg]``.
+    """
+    try:
+        from svgelements import SVG, Image, Shape, Text, Use
+        from svgelements import Path as SVGPath
+    except ImportError as e:
+        raise ModuleNotFoundError("reading .svg needs svgelements: pip install 'strokezoo[svg]'") from e
+    text = path.read_bytes()
+    if b"<!ENTITY" in text:
+        raise DataError(f"{path} defines entities, which are not read. Save it as a plain SVG.")
+    try:
+        elements = list(SVG.parse(io.BytesIO(text)).elements())
+    except Exception as e:  # the parser raises whatever it stumbles over
+        raise DataError(f"{path} is not an SVG that can be read ({type(e).__name__}: {e}).") from e
+    skipped = sorted({type(e).__name__.lower() for e in elements if isinstance(e, (Image, Text))})
+    if skipped:
+        warnings.warn(f"{path}: skipped {' and '.join(skipped)}; only lines are read.", stacklevel=2)
+    lines: Lines = []
+    for element in elements:
+        if isinstance(element, Shape) and not isinstance(element, (Text, Use)):
+            for part in SVGPath(element).as_subpaths():
+                line = flatten(SVGPath(part))
+                lines += [line] if len(line) else []
+    if not lines:
+        raise DataError(f"{path} holds no line to draw.")
+    if not all(np.isfinite(line).all() for line in lines):
+        raise DataError(f"{path}: a coordinate is not finite.")
+    return from_lines(simplify(lines, epsilon))
+
+
+def flatten(path: Any, pieces: int = 16) -> np.ndarray:
+    """A path's points (k, 2); each curve in so many pieces."""
+    points: list[tuple[float, float]] = []
+    for segment in path:
+        kind = type(segment).__name__
+        if kind in ("Move", "Line", "Close"):
+            points += [(p.x, p.y) for p in (segment.end,) if p is not None]
+        else:
+            points += [(p.x, p.y) for p in (segment.point(t) for t in np.linspace(0, 1, pieces + 1)[1:])]
+    return np.array(points, np.float64).reshape(-1, 2)
+
+
+def read_json(path: Path) -> Sketch:
+    """A drawing of this library."""
+    try:
+        return from_drawing(Drawing.load(path))
+    except DrawingError as e:
+        raise DataError(str(e)) from e
+
+
+READERS: dict[str, Callable[[Path], list[Sketch]]] = {
+    ".ndjson": read_ndjson,
+    ".bin": read_bin,
+    ".svg": lambda path: [read_svg(path)],
+    ".json": lambda path: [read_json(path)],
+}
+
+
+def read_folder(path: Path) -> Iterator[Sketch]:
+    """All .svg and .json sketches below a folder, sorted by path."""
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in (".svg", ".json"))
+    if not files:
+        raise DataError(f"{path} holds no .svg or .json sketch.")
+    for file in files:
+        yield from READERS[file.suffix.lower()](file)

@@ -1,0 +1,215 @@
+"""The networks of sketch-rnn: recurrent cells, encoder, decoder. Nothing here knows of Lightning or of files.
+
+Sequences are time-major, (T, B, ·). A cell's state is a tuple of tensors (B, ·) whose first is its output h.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+State = tuple[Tensor, ...]
+
+
+def orthogonal(gates: int, hidden: int) -> nn.Parameter:
+    """Recurrent weights (gates * hidden, hidden), an orthogonal matrix per gate."""
+    return nn.Parameter(torch.cat([nn.init.orthogonal_(torch.empty(hidden, hidden)) for _ in range(gates)]))
+
+
+class Cell(nn.Module):
+    """A recurrent cell over x (T, B, inputs): what is common to the three. Gates are in the order i, f, g, o.
+
+    keep: probability with which recurrent dropout without memory loss (Semeniuta et al., 2016) keeps a candidate g, while training.
+    """
+
+    def __init__(self, inputs: int, hidden: int, keep: float):
+        super().__init__()
+        self.hidden, self.keep = hidden, keep
+        self.state_sizes: tuple[int, ...] = (hidden, hidden)
+
+    def start(self, x: Tensor) -> State:
+        """The zero state for inputs (..., B, inputs)."""
+        return tuple(x.new_zeros(x.shape[-2], size) for size in self.state_sizes)
+
+    @abstractmethod
+    def project(self, x: Tensor) -> Tensor:
+        """What of a step depends on the input alone, for all steps at once."""
+
+    @abstractmethod
+    def step(self, x: Tensor, state: State) -> State:
+        """The next state. x: one step of :meth:`project`'s result."""
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Outputs (T, B, hidden) for x (T, B, inputs), and the last state."""
+        state = self.start(x) if state is None else state
+        outputs = []
+        for projected in self.project(x).unbind(0):
+            state = self.step(projected, state)
+            outputs.append(state[0])
+        return torch.stack(outputs), state
+
+    def candidate(self, g: Tensor) -> Tensor:
+        return F.dropout(torch.tanh(g), 1 - self.keep, self.training)
+
+
+class LSTM(Cell):
+    """Hochreiter and Schmidhuber's, with a forget bias of 1. Runs on the fused kernel wherever there is no dropout."""
+
+    def __init__(self, inputs: int, hidden: int, keep: float = 1.0):
+        super().__init__(inputs, hidden, keep)
+        self.fused = nn.LSTM(inputs, hidden)
+        with torch.no_grad():
+            nn.init.xavier_uniform_(self.fused.weight_ih_l0)
+            self.fused.weight_hh_l0.copy_(orthogonal(4, hidden))
+            self.fused.bias_hh_l0.zero_()
+            self.fused.bias_ih_l0.zero_()[hidden : 2 * hidden] = 1
+
+    def project(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.fused.weight_ih_l0, self.fused.bias_ih_l0 + self.fused.bias_hh_l0)
+
+    def step(self, x: Tensor, state: State) -> State:
+        h, c = state
+        i, f, g, o = (x + F.linear(h, self.fused.weight_hh_l0)).chunk(4, -1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * self.candidate(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        if self.training and self.keep < 1:
+            return super().forward(x, state)
+        h, c = self.start(x) if state is None else state
+        outputs, (h, c) = self.fused(x, (h[None].to(x.dtype), c[None].to(x.dtype)))
+        return outputs, (h[0], c[0])
+
+
+class LayerNormLSTM(Cell):
+    """LSTM whose gates and cell are layer-normalised (Ba et al., 2016): a norm per gate, no bias, forget bias 1 after the norm."""
+
+    def __init__(self, inputs: int, hidden: int, keep: float = 1.0):
+        super().__init__(inputs, hidden, keep)
+        self.w_x = nn.Parameter(nn.init.xavier_uniform_(torch.empty(4 * hidden, inputs)))
+        self.w_h = orthogonal(4, hidden)
+        self.gates, self.cell = GateNorm(4, hidden), GateNorm(1, hidden)
+
+    def project(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.w_x)
+
+    def step(self, x: Tensor, state: State) -> State:
+        h, c = state
+        return self.gate(x + F.linear(h, self.w_h), c)
+
+    def gate(self, gates: Tensor, c: Tensor) -> State:
+        i, f, g, o = self.gates(gates).chunk(4, -1)
+        c = torch.sigmoid(f + 1) * c + torch.sigmoid(i) * self.candidate(g)
+        return torch.sigmoid(o) * torch.tanh(self.cell(c)), c
+
+
+class GateNorm(nn.Module):
+    """Layer normalisation of each of ``gates`` groups of ``hidden`` columns."""
+
+    def __init__(self, gates: int, hidden: int):
+        super().__init__()
+        self.gain, self.bias = nn.Parameter(torch.ones(gates, hidden)), nn.Parameter(torch.zeros(gates, hidden))
+
+    def forward(self, x: Tensor) -> Tensor:
+        gates, hidden = self.gain.shape
+        normal = F.layer_norm(x.float().view(-1, gates, hidden), (hidden,), eps=1e-3)
+        return (normal * self.gain + self.bias).flatten(1)
+
+
+class HyperLSTM(LayerNormLSTM):
+    """A LayerNormLSTM whose weights' rows are scaled at each step by a smaller one (Ha et al., 2017).
+
+    The small cell, of ``hyper`` units, sees [x, h]; from its output come, through embeddings of ``embedding`` numbers for each gate, the
+    scales of W_x x and of W_h h and a bias.
+    """
+
+    def __init__(self, inputs: int, hidden: int, keep: float = 1.0, hyper: int = 256, embedding: int = 32):
+        super().__init__(inputs, hidden, keep)
+        self.small = LayerNormLSTM(inputs + hidden, hyper, keep)
+        self.state_sizes = (hidden, hidden, hyper, hyper)
+        self.embed = nn.Linear(hyper, 12 * embedding)  # x scales, h scales, biases; four gates each
+        self.scale = nn.Parameter(torch.full((8, embedding, hidden), 0.1 / embedding))
+        self.shift = nn.Parameter(torch.zeros(4, embedding, hidden))
+        self.bias = nn.Parameter(torch.zeros(4 * hidden))
+        with torch.no_grad():
+            nn.init.zeros_(self.embed.weight[: 8 * embedding])
+            nn.init.normal_(self.embed.weight[8 * embedding :], 0, 0.01)
+            nn.init.ones_(self.embed.bias[: 8 * embedding])
+            nn.init.zeros_(self.embed.bias[8 * embedding :])
+
+    def project(self, x: Tensor) -> Tensor:
+        small = F.linear(x, self.small.w_x[:, : x.shape[-1]])
+        return torch.cat([small, F.linear(x, self.w_x)], -1)
+
+    def step(self, x: Tensor, state: State) -> State:
+        h, c, small_h, small_c = state
+        small_x, x = x.split([4 * self.small.hidden, 4 * self.hidden], -1)
+        small_x = small_x + F.linear(h, self.small.w_x[:, -self.hidden :])
+        small_h, small_c = self.small.step(small_x, (small_h, small_c))
+        embedded = self.embed(small_h).unflatten(-1, (12, -1)).transpose(0, 1)  # (12, B, embedding)
+        scale_x, scale_h = torch.bmm(embedded[:8], self.scale.to(embedded.dtype)).transpose(0, 1).flatten(1).chunk(2, -1)
+        shift = torch.bmm(embedded[8:], self.shift.to(embedded.dtype)).transpose(0, 1).flatten(1)
+        gates = scale_x * x + scale_h * F.linear(h, self.w_h) + shift + self.bias
+        return (*self.gate(gates, c), small_h, small_c)
+
+
+CELLS = {"lstm": LSTM, "layer_norm": LayerNormLSTM, "hyper": HyperLSTM}
+
+
+def cell(kind: str, inputs: int, hidden: int, keep: float) -> Cell:
+    """A cell by name. ValueError, naming those there are, for another."""
+    if kind not in CELLS:
+        raise ValueError(f"no cell {kind!r}; there are {', '.join(CELLS)}")
+    return CELLS[kind](inputs, hidden, keep)
+
+
+class Encoder(nn.Module):
+    """Bidirectional (eq. 1, 2): a sketch to the mean and the log-variance of its latent vector."""
+
+    def __init__(self, kind: str, hidden: int, z_size: int, keep: float):
+        super().__init__()
+        self.forwards, self.backwards = cell(kind, 5, hidden, keep), cell(kind, 5, hidden, keep)
+        self.mean, self.log_variance = small_linear(2 * hidden, z_size), small_linear(2 * hidden, z_size)
+
+    def forward(self, points: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """points: (B, T, 5), without the start token; lengths: (B,), 1 to T. Returns two (B, z_size); what is beyond a length has no effect."""
+        points = points.transpose(0, 1)
+        rows = torch.arange(points.shape[1], device=points.device)
+        back = (lengths - 1 - torch.arange(len(points), device=points.device)[:, None]).clamp(min=0)
+        h = torch.cat([self.forwards(points)[0][lengths - 1, rows], self.backwards(points[back, rows])[0][lengths - 1, rows]], -1)
+        return self.mean(h), self.log_variance(h)
+
+
+class Decoder(nn.Module):
+    """Autoregressive (eq. 4): the previous point, and the latent vector if there is one, to the raw parameters of the next one's law."""
+
+    def __init__(self, kind: str, hidden: int, z_size: int, mixtures: int, keep: float):
+        super().__init__()
+        self.cell = cell(kind, 5 + z_size, hidden, keep)
+        self.initial = small_linear(z_size, sum(self.cell.state_sizes)) if z_size else None
+        self.out = nn.Linear(hidden, 6 * mixtures + 3)
+
+    def start(self, n: int, z: Tensor | None) -> State:
+        """The first state of n sketches: tanh(W_z z + b_z), or zeros without a latent vector."""
+        if self.initial is None or z is None:
+            return self.cell.start(self.out.weight.new_empty(n, 1))
+        return torch.tanh(self.initial(z)).split(self.cell.state_sizes, -1)
+
+    def forward(self, points: Tensor, z: Tensor | None, state: State | None = None) -> tuple[Tensor, State]:
+        """points: (B, T, 5); z: (B, z_size). Returns y (B, T, 6 * mixtures + 3) and the last state."""
+        state = self.start(len(points), z) if state is None else state
+        x = points.transpose(0, 1)
+        if z is not None:
+            x = torch.cat([x, z.expand(len(x), *z.shape)], -1)
+        outputs, state = self.cell(x, state)
+        return self.out(outputs).transpose(0, 1), state
+
+
+def small_linear(inputs: int, outputs: int) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.normal_(layer.weight, 0, 0.001)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,279 @@
+"""SketchRNN: a sequence-to-sequence variational autoencoder of pen movements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.sketch_files import Sketch, from_drawing, from_lines, simplify, to_drawing
+from datamodules.sketches import pad
+from renderers import Drawing
+from zoo.drawer import Drawer
+from zoo.images import inked, trace
+from zoo.sketch_rnn.mixture import Mixture, kl, reconstruction
+from zoo.sketch_rnn.networks import Decoder, Encoder
+
+START = (0.0, 0.0, 1.0, 0.0, 0.0)
+LONGEST = 1000  # points of a sketch that is given to a model
+
+
+class SketchRNN(Drawer):
+    """Learns from ``datamodules.Sketches``. Sketches in and out are Drawings of the ``pen``; inside, stroke-5 (§3.1).
+
+    conditional: with the encoder; or the decoder alone (§3.3). cell, encoder_cell: ``lstm``, ``layer_norm`` or ``hyper``. encoder_size,
+    decoder_size: their units. z_size: N_z. mixtures: M. keep: of the recurrent dropout. w_kl: w_KL. kl_min: KL_min. eta_min: η at the start;
+    eta_rate: R. lr falls to lr_min, by the factor lr_decay a step. compiled: training steps of the cells through torch.compile.
+    n_max, extent: set by training: the longest sketch, and the mean longer side of the training sketches in their unit.
+    """
+
+    def __init__(
+        self,
+        conditional: bool = True,
+        cell: str = "lstm",
+        encoder_cell: str = "lstm",
+        encoder_size: int = 256,
+        decoder_size: int = 512,
+        z_size: int = 128,
+        mixtures: int = 20,
+        keep: float = 0.9,
+        w_kl: float = 0.5,
+        kl_min: float = 0.2,
+        eta_min: float = 0.01,
+        eta_rate: float = 0.99995,
+        lr: float = 1e-3,
+        lr_min: float = 1e-5,
+        lr_decay: float = 0.9999,
+        compiled: bool = False,
+        n_max: int = 250,
+        extent: float = 10.0,
+    ):
+        super().__init__("pen", None, 256, 1, lr)
+        self.save_hyperparameters()
+        self.encoder = Encoder(encoder_cell, encoder_size, z_size, keep) if conditional else None
+        self.decoder = Decoder(cell, decoder_size, z_size if conditional else 0, mixtures, keep)
+
+    # --- learning ---
+
+    def setup(self, stage: str) -> None:
+        if stage == "fit":
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            self.hparams.update(n_max=data.n_max, extent=data.extent)
+            if self.hparams["compiled"]:
+                for cell in [m for m in self.modules() if hasattr(m, "step")]:
+                    cell.step = torch.compile(cell.step, dynamic=False)
+
+    def losses(self, batch: dict[str, Any], generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """L_s, L_p, their sum L_R, and L_KL, of a batch of ``datamodules.Sketches``; the latent vectors are sampled (eq. 2)."""
+        points, lengths = batch["sketch"], batch["length"]
+        z, found = None, {}
+        if self.encoder is not None:
+            mean, log_variance = self.encoder(points[:, 1:], lengths)
+            noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+            z = mean + torch.exp(log_variance / 2) * noise
+            found["L_KL"] = kl(mean, log_variance)
+        y, _ = self.decoder(points[:, :-1], z)
+        offset, pen = reconstruction(y, points[:, 1:], lengths, batch["n_max"])
+        return {"L_R": offset + pen, "L_s": offset, "L_p": pen, **found}
+
+    def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
+        """train/L_R and train/L_KL; the loss is that of the supplement's eq. 4."""
+        found = self.losses(batch)
+        self.log_dict({f"train/{k}": v for k, v in found.items()}, prog_bar=True)
+        if "L_KL" not in found:
+            return found["L_R"]
+        h = self.hparams
+        eta = 1 - (1 - h["eta_min"]) * h["eta_rate"] ** self.global_step
+        return found["L_R"] + h["w_kl"] * eta * found["L_KL"].clamp(min=h["kl_min"])
+
+    def evaluate(self, batch: dict[str, Any], index: int, split: str) -> None:
+        generator = torch.Generator(self.device).manual_seed(index)
+        found = self.losses(batch, generator)
+        found["loss"] = found["L_R"] + self.hparams["w_kl"] * found.get("L_KL", 0.0)  # eq. 11: without annealing, without floor
+        found["N_max"] = torch.tensor(float(batch["n_max"]), device=self.device)
+        self.log_dict({f"{split}/{k}": v for k, v in found.items()}, batch_size=len(batch["length"]), sync_dist=True)
+
+    def validation_step(self, batch: dict[str, Any], index: int) -> None:
+        self.evaluate(batch, index, "val")
+
+    def test_step(self, batch: dict[str, Any], index: int) -> None:
+        """test/L_R, test/L_KL, their parts, and the N_max by which they are divided."""
+        self.evaluate(batch, index, "test")
+
+    def configure_optimizers(self) -> Any:
+        h = self.hparams
+        optimizer = torch.optim.Adam(self.parameters(), self.lr)
+        floor = min(h["lr_min"] / self.lr, 1.0)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 - floor) * h["lr_decay"] ** step + floor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    # --- drawing ---
+
+    def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
+        """ink: what of the image is drawn: its ``light``, its ``dark``, or a photograph's ``lines`` (see ``zoo.images.inked``)."""
+        return inked(image, ink)
+
+    def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Pictures of light ink on dark (B, 1, S, S): traced, encoded and decoded, (B, T, 4). Shorter ones end in repeated points."""
+        sketches = []
+        for image in images:
+            lines = trace(image[0])
+            if not lines:
+                raise ValueError("there is no ink in the picture to make a sketch of")
+            sketches.append(from_lines(simplify(lines)))
+        made = [d.strokes for d in self.decode(self.encode(sketches), generator=generator)]
+        longest = max(len(s) for s in made)
+        return torch.stack([torch.cat([s, s[-1:].expand(longest - len(s), -1)]) for s in made])
+
+    @torch.no_grad()
+    def generate(
+        self,
+        n: int,
+        z: Tensor | None = None,
+        prefix: Tensor | None = None,
+        temperature: float = 0.4,
+        greedy: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> list[Sketch]:
+        """n sketches as stroke-3 in the model's unit, drawn in one batch until each has ended or has N_max points.
+
+        z: (n, N_z) latent vectors; None for an unconditional model. prefix: (k, 5) points that each of them begins with.
+        """
+        if not 0 < temperature < float("inf"):
+            raise ValueError(f"temperature is {temperature}; expected more than 0 (typically 0.1 to 1), or greedy=True")
+        points = torch.tensor(START, device=self.device).expand(n, 1, 5)
+        if prefix is not None:
+            points = torch.cat([points, prefix.to(self.device).expand(n, *prefix.shape)], 1)
+        drawn = [points[:, 1:, [0, 1, 3]]]
+        y, state = self.decoder(points, z)
+        alive = torch.arange(n, device=self.device)
+        lengths = torch.full((n,), points.shape[1] - 1, device=self.device)
+        for _ in range(self.hparams["n_max"] - points.shape[1] + 1):
+            offset, pen = Mixture.of(y[:, -1]).sample(temperature, greedy, generator)
+            on = pen < 2
+            if not on.all():  # the others have ended: they leave the batch
+                alive, offset, pen = alive[on], offset[on], pen[on]
+                state = tuple(s[on] for s in state)
+                z = None if z is None else z[on]
+                if not len(alive):
+                    break
+            lengths[alive] += 1
+            row = torch.zeros(n, 1, 3, device=self.device)
+            row[alive, 0] = torch.cat([offset, pen[:, None].float()], 1)
+            drawn.append(row)
+            point = torch.cat([offset, torch.nn.functional.one_hot(pen, 3)], 1)
+            y, state = self.decoder(point[:, None], z, state)
+        made = torch.cat(drawn, 1).cpu().numpy()
+        return [sketch[:length] for sketch, length in zip(made, lengths.tolist(), strict=True)]
+
+    def prior(self, n: int, generator: torch.Generator | None) -> Tensor | None:
+        return torch.randn(n, self.hparams["z_size"], generator=generator, device=self.device) if self.encoder else None
+
+    def sample(self, n: int = 1, temperature: float = 0.4, greedy: bool = False, generator: torch.Generator | None = None) -> list[Drawing]:
+        """n new drawings: of random latent vectors, or by the decoder alone. temperature: more than 0, at most about 1 (eq. 8)."""
+        if n < 1:
+            raise ValueError(f"n is {n}; expected at least 1")
+        return [to_drawing(s) for s in self.generate(n, self.prior(n, generator), None, temperature, greedy, generator)]
+
+    def points(self, sketch: Drawing | Sketch) -> Tensor:
+        """A drawing, or stroke-3, as stroke-5 points (N, 5) in the model's unit: its longer side is the mean of the training sketches'."""
+        rows = from_drawing(sketch) if isinstance(sketch, Drawing) else np.asarray(sketch, np.float32)
+        if rows.ndim != 2 or rows.shape[1] != 3 or not len(rows):
+            raise ValueError(f"a sketch has the shape {rows.shape}; expected (N, 3) with at least one point: offsets x, y, pen lifted")
+        if not np.isfinite(rows).all():
+            raise ValueError(f"point {int(np.argwhere(~np.isfinite(rows))[0, 0])} of the sketch is not finite")
+        if len(rows) > LONGEST:
+            raise ValueError(
+                f"the sketch has {len(rows)} points; at most {LONGEST} are taken. Simplify it (`simplify` with a larger epsilon)"
+            )
+        side = float(np.ptp(np.cumsum(rows[:, :2], 0, dtype=np.float64), axis=0).max())
+        unit = torch.from_numpy(rows.astype(np.float32, copy=True))
+        unit[:, :2] *= self.hparams["extent"] / side if side > 0 else 1.0
+        return pad(unit, torch.tensor([len(unit)]), len(unit))[0, 1:]
+
+    def _encoder(self) -> Encoder:
+        if self.encoder is None:
+            raise ValueError(
+                "this model is unconditional: it has no encoder. It can sample and complete; take a conditional one for the rest"
+            )
+        return self.encoder
+
+    @torch.no_grad()
+    def encode(self, sketches: Sequence[Drawing | Sketch]) -> Tensor:
+        """Latent means (B, N_z) of drawings, or of stroke-3 arrays."""
+        encoder = self._encoder()
+        rows = [self.points(s).to(self.device) for s in sketches]
+        lengths = torch.tensor([len(r) for r in rows], device=self.device)
+        return encoder(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), lengths)[0]
+
+    def decode(self, z: Tensor, temperature: float = 0.1, greedy: bool = False, generator: torch.Generator | None = None) -> list[Drawing]:
+        """A drawing of each latent vector (B, N_z)."""
+        self._encoder()
+        return [to_drawing(s) for s in self.generate(len(z), z.to(self.device), None, temperature, greedy, generator)]
+
+    def reconstruct(self, sketch: Drawing | Sketch, temperature: float = 0.1, **options: Any) -> Drawing:
+        """The model's own version of a sketch (§4.1). options: as of :meth:`sample`."""
+        return self.decode(self.encode([sketch]), temperature, **options)[0]
+
+    def interpolate(
+        self, a: Drawing | Sketch, b: Drawing | Sketch, steps: int = 10, spherical: bool = True, temperature: float = 0.1, **options: Any
+    ) -> list[Drawing]:
+        """``steps`` drawings on the way from one sketch to another (§4.2), both ends included."""
+        if steps < 2:
+            raise ValueError(f"steps is {steps}; expected at least 2")
+        za, zb = self.encode([a, b])
+        t = torch.linspace(0, 1, steps, device=self.device)
+        return self.decode(between(za, zb, t, spherical), temperature, **options)
+
+    def corners(
+        self, sketches: Sequence[Drawing | Sketch], steps: int = 5, spherical: bool = True, temperature: float = 0.1, **options: Any
+    ) -> list[Drawing]:
+        """steps × steps drawings, row by row, between four sketches: upper left, upper right, lower left, lower right (supplement, §5)."""
+        if len(sketches) != 4 or steps < 2:
+            raise ValueError(f"{len(sketches)} sketches and {steps} steps; expected 4 sketches and at least 2 steps")
+        z = self.encode(sketches)
+        t = torch.linspace(0, 1, steps, device=self.device)
+        left, right = between(z[0], z[2], t, spherical), between(z[1], z[3], t, spherical)
+        rows = [between(a, b, t, spherical) for a, b in zip(left, right, strict=True)]
+        return self.decode(torch.cat(rows), temperature, **options)
+
+    def analogy(self, a: Drawing | Sketch, b: Drawing | Sketch, c: Drawing | Sketch, temperature: float = 0.1, **options: Any) -> Drawing:
+        """What is to c as b is to a: the drawing of z_c + z_b - z_a (§4.3)."""
+        za, zb, zc = self.encode([a, b, c])
+        return self.decode((zc + zb - za)[None], temperature, **options)[0]
+
+    def complete(
+        self,
+        sketch: Drawing | Sketch,
+        n: int = 1,
+        temperature: float = 0.4,
+        greedy: bool = False,
+        generator: torch.Generator | None = None,
+        size: float = 1.0,
+    ) -> list[Drawing]:
+        """n drawings that begin with a sketch and go on (§4.4). size: what part of a whole drawing's longer side the sketch takes.
+
+        A conditional model completes for latent vectors drawn at random.
+        """
+        if n < 1 or not 0 < size <= 1:
+            raise ValueError(f"n is {n} and size {size}; expected at least 1, and more than 0 and at most 1")
+        prefix = self.points(sketch)
+        prefix[:, :2] *= size
+        if len(prefix) >= self.hparams["n_max"]:
+            raise ValueError(
+                f"the sketch has {len(prefix)} points; this model draws at most {self.hparams['n_max']}, so nothing is left to add"
+            )
+        return [to_drawing(s) for s in self.generate(n, self.prior(n, generator), prefix, temperature, greedy, generator)]
+
+
+def between(a: Tensor, b: Tensor, t: Tensor, spherical: bool) -> Tensor:
+    """Latent vectors (len(t), N_z) from a to b (N_z,): along the great circle (White, 2016), or straight."""
+    t = t[:, None]
+    if spherical:
+        angle = torch.acos(torch.nn.functional.cosine_similarity(a, b, dim=0).clamp(-1, 1))
+        if angle.sin() > 1e-4:
+            return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+    return (1 - t) * a + t * b
