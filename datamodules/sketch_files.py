@@ -13,6 +13,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -224,12 +225,13 @@ def non_empty(sketches: list[Sketch], path: Path) -> list[Sketch]:
 
 
 def read_svg(path: Path, epsilon: float = EPSILON) -> Sketch:
-    """The paths and shapes of an SVG, in order, transforms applied, curves flattened, as stroke-3. Warns of what is skipped: text, images.
+    """The paths and shapes of an SVG, in order, transforms applied, curves flattened, as stroke-3.
 
+    Warns of text and images, which are skipped; a first rectangle behind all the rest, without a stroke of its own, is paper.
     Needs ``pip install strokezoo[svg]``.
     """
     try:
-        from svgelements import SVG, Image, Shape, Text, Use
+        from svgelements import SVG, Image, Rect, Shape, Text, Use
         from svgelements import Path as SVGPath
     except ImportError as e:
         raise ModuleNotFoundError("reading .svg needs svgelements: pip install 'strokezoo[svg]'") from e
@@ -243,17 +245,22 @@ def read_svg(path: Path, epsilon: float = EPSILON) -> Sketch:
     skipped = sorted({type(e).__name__.lower() for e in elements if isinstance(e, (Image, Text))})
     if skipped:
         warnings.warn(f"{path}: skipped {' and '.join(skipped)}; only lines are read.", stacklevel=2)
-    lines: Lines = []
-    for element in elements:
-        if isinstance(element, Shape) and not isinstance(element, (Text, Use)):
-            for part in SVGPath(element).as_subpaths():
-                line = flatten(SVGPath(part))
-                lines += [line] if len(line) else []
+    shapes = [e for e in elements if isinstance(e, Shape) and not isinstance(e, (Text, Use))]
+    found = [[line for part in SVGPath(e).as_subpaths() if len(line := flatten(SVGPath(part)))] for e in shapes]
+    if len(shapes) > 1 and isinstance(shapes[0], Rect) and shapes[0].stroke.value is None and covers(found[0], list(chain(*found[1:]))):
+        found = found[1:]
+    lines = list(chain(*found))
     if not lines:
         raise DataError(f"{path} holds no line to draw.")
     if not all(np.isfinite(line).all() for line in lines):
         raise DataError(f"{path}: a coordinate is not finite.")
     return from_lines(simplify(lines, epsilon))
+
+
+def covers(paper: Lines, lines: Lines) -> bool:
+    """Whether all lines lie within the box of the first ones."""
+    box, points = np.concatenate(paper), np.concatenate([*lines, paper[0]])
+    return bool((box.min(0) <= points.min(0)).all() and (box.max(0) >= points.max(0)).all())
 
 
 def flatten(path: Any, pieces: int = 16) -> np.ndarray:

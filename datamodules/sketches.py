@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from datamodules import sketch_files
 from datamodules.base import DataError, DataModule, Remote, download, google, hold_out
 from datamodules.quickdraw_classes import CLASSES
 from datamodules.sketch_files import CLIP, Sketch
+from renderers import nearest
 
 HUB = "https://raw.githubusercontent.com/hardmaru/sketch-rnn-datasets/master/"
 SETS = {  # name -> address below HUB, bytes, sha256, licence
@@ -97,15 +97,15 @@ def drop_points(points: Tensor, lengths: Tensor, probability: float) -> tuple[Te
 
 
 class Sketches(DataModule):
-    """Sketches for sketch-rnn. Batches are dicts: sketch (B, T + 1, 5) float32, stroke-5 after a start token (see :func:`pad`), in units of
-    the training offsets' standard deviation; length (B,); label (B,), the index of the source; n_max, N_max of the whole data.
+    """Sketches for sketch-rnn. Batches are dicts: sketch (B, T + 1, 5) float32, stroke-5 after a start token (see :func:`pad`), in units
+    of the training offsets' standard deviation; length (B,); label (B,), the index of the source; n_max, N_max of the whole data.
 
-    sources: published sets (``aaron_sheep``, ``omniglot_strokes``, ``short_kanji``, ``kanji.rdp200``; fetched where they are missing), QuickDraw
-    classes (``cat``; a .npz, .ndjson or .bin in ``root/quickdraw``, fetched as .npz), files of those forms, or folders of SVGs and drawings
-    (.json). Several are concatenated. scale_by: each training sketch's x and y are multiplied by two factors from 1 ± this (paper: 0.10).
-    drop: probability with which a training point is left out (the authors' code: 0.10). n_max: longer sketches are left out; None: the
-    longest is the limit. Sources without official splits: of every ten sketches, the first tests and the second validates.
-    Batches hold sketches of similar lengths, so that little is padded; a sketch's loss does not depend on its batch.
+    sources: published sets (``aaron_sheep``, ``omniglot_strokes``, ``short_kanji``, ``kanji.rdp200``), QuickDraw classes (``cat``: a .npz,
+    .ndjson or .bin in ``root/quickdraw``), files of those forms, or folders of SVGs and drawings (.json); several are concatenated, and
+    what is missing of the published ones is downloaded. scale_by: each training sketch's x and y are multiplied by two factors from
+    1 ± this (paper: 0.10). drop: probability with which a training point is left out (the authors' code: 0.10). n_max: longer sketches
+    are left out; None: the longest is the limit. Sources without official splits: of every ten sketches, the first tests and the
+    second validates. Batches hold sketches of similar lengths, so that little is padded; a sketch's loss does not depend on its batch.
     """
 
     licence = "QuickDraw: CC BY 4.0; others: see SETS"
@@ -139,10 +139,9 @@ class Sketches(DataModule):
             return found[0] if found else self.root / "quickdraw" / f"{source}.npz"
         if Path(source).expanduser().exists():
             return Path(source).expanduser()
-        close = difflib.get_close_matches(source, [*SETS, *CLASSES], 1, 0.5)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
         raise DataError(
-            f"no sketches {source!r}: neither a file or folder, nor one of {', '.join(SETS)}, nor one of QuickDraw's {len(CLASSES)} classes.{hint}"
+            f"no sketches {source!r}{nearest(source, [*SETS, *CLASSES])}: it is neither a file or folder, nor one of {', '.join(SETS)},"
+            f" nor one of QuickDraw's {len(CLASSES)} classes."
         )
 
     def prepare_data(self) -> None:

@@ -6,6 +6,7 @@ Sequences are time-major, (T, B, Â·). A cell's state is a tuple of tensors (B, Â
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -60,12 +61,13 @@ class LSTM(Cell):
 
     def __init__(self, inputs: int, hidden: int, keep: float = 1.0):
         super().__init__(inputs, hidden, keep)
-        self.fused = nn.LSTM(inputs, hidden)
+        self.fused: Any = nn.LSTM(inputs, hidden)
         with torch.no_grad():
-            nn.init.xavier_uniform_(self.fused.weight_ih_l0)
-            self.fused.weight_hh_l0.copy_(orthogonal(4, hidden))
-            self.fused.bias_hh_l0.zero_()
-            self.fused.bias_ih_l0.zero_()[hidden : 2 * hidden] = 1
+            weights = dict(self.fused.named_parameters())
+            nn.init.xavier_uniform_(weights["weight_ih_l0"])
+            weights["weight_hh_l0"].copy_(orthogonal(4, hidden))
+            weights["bias_hh_l0"].zero_()
+            weights["bias_ih_l0"].zero_()[hidden : 2 * hidden] = 1
 
     def project(self, x: Tensor) -> Tensor:
         return F.linear(x, self.fused.weight_ih_l0, self.fused.bias_ih_l0 + self.fused.bias_hh_l0)
@@ -175,7 +177,7 @@ class Encoder(nn.Module):
         self.mean, self.log_variance = small_linear(2 * hidden, z_size), small_linear(2 * hidden, z_size)
 
     def forward(self, points: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """points: (B, T, 5), without the start token; lengths: (B,), 1 to T. Returns two (B, z_size); what is beyond a length has no effect."""
+        """points: (B, T, 5), without the start token; lengths: (B,), 1 to T: what is beyond has no effect. Returns two (B, z_size)."""
         points = points.transpose(0, 1)
         rows = torch.arange(points.shape[1], device=points.device)
         back = (lengths - 1 - torch.arange(len(points), device=points.device)[:, None]).clamp(min=0)
