@@ -31,7 +31,7 @@ SETS = {  # name -> address below HUB, bytes, sha256, licence
     "kanji.rdp200": ("kanji/kanji.rdp200.npz", 3257475, "64d6775231d7868be190efba7886129d41d15e77d5a86751de0613a01623478c", "CC BY-SA 3.0"),
 }
 QUICKDRAW = "https://storage.googleapis.com/quickdraw_dataset/sketchrnn/"
-POOL = 50  # batches whose sketches are sorted by length together
+POOL = 100  # batches whose sketches are sorted by length together
 
 
 class SketchSet(Dataset[Any]):

@@ -40,7 +40,8 @@ def data_root(tmp_path, monkeypatch):
     monkeypatch.setattr(datamodules.KMNIST, "cuts", (5, 7))
     np.savez_compressed(root / "kmnist" / "kmnist-test-imgs.npz", digits(10))
     np.savez_compressed(root / "kmnist" / "kmnist-test-labels.npz", np.arange(10, dtype=np.uint8))
-    write_sketches(root / "sketch" / "aaron_sheep.npz")
+    for name in ("aaron_sheep", "kanji.rdp200", "omniglot_strokes"):
+        write_sketches(root / "sketch" / f"{name}.npz")
     write_sketches(root / "quickdraw" / "cat.npz", seed=7, longest=30)
     monkeypatch.setenv("ZOO_DATA", str(root))
     return root

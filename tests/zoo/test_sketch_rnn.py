@@ -181,12 +181,12 @@ def sigmoid(v):
     return 1 / (1 + math.exp(-v))
 
 
-def slow_gates(cell, gates, c, n):
+def slow_gates(norms, gates, c, n):
     """The rest of a layer-normalised step, number by number."""
-    gain, bias = cell.gates.gain.tolist(), cell.gates.bias.tolist()
+    gain, bias = norms.gain.tolist(), norms.bias.tolist()
     i, f, g, o = (scalar_norm(gates[k * n : (k + 1) * n], gain[k], bias[k]) for k in range(4))
     new_c = [sigmoid(f[k] + 1) * c[k] + sigmoid(i[k]) * math.tanh(g[k]) for k in range(n)]
-    normal = scalar_norm(new_c, cell.cell.gain[0].tolist(), cell.cell.bias[0].tolist())
+    normal = scalar_norm(new_c, norms.cell.weight.tolist(), norms.cell.bias.tolist())
     return [sigmoid(o[k]) * math.tanh(normal[k]) for k in range(n)], new_c
 
 
@@ -206,7 +206,7 @@ def test_layer_norm_lstm_is_its_scalar_form():
     cell = shake(LayerNormLSTM(3, 4))
     x, h, c = torch.randn(3), torch.randn(4), torch.randn(4)
     gates = [a + b for a, b in zip(times(cell.w_x, x.tolist()), times(cell.w_h, h.tolist()), strict=True)]
-    expected = slow_gates(cell, gates, c.tolist(), 4)
+    expected = slow_gates(cell.norms, gates, c.tolist(), 4)
     got = cell.step(cell.project(x[None]), (h[None], c[None]))
     for a, b in zip(got, expected, strict=True):
         assert a[0].tolist() == pytest.approx(b, rel=1e-4, abs=1e-5)
@@ -217,21 +217,18 @@ def test_hyper_lstm_is_its_scalar_form():
     n, k, e = 4, 3, 2
     cell = shake(HyperLSTM(2, n, hyper=k, embedding=e))
     x, h, c, sh, sc = torch.randn(2), torch.randn(n), torch.randn(n), torch.randn(k), torch.randn(k)
-    small_gates = [
-        a + b for a, b in zip(times(cell.small.w_x, [*x.tolist(), *h.tolist()]), times(cell.small.w_h, sh.tolist()), strict=True)
-    ]
-    new_sh, new_sc = slow_gates(cell.small, small_gates, sc.tolist(), k)
+    wx, wh = times(cell.w_x, x.tolist()), times(cell.w_h, h.tolist())
+    small_gates = [a + b + d for a, b, d in zip(wx[: 4 * k], wh[: 4 * k], times(cell.w_small, sh.tolist()), strict=True)]
+    new_sh, new_sc = slow_gates(cell.small_norms, small_gates, sc.tolist(), k)
+    wx, wh, unfold = wx[4 * k :], wh[4 * k :], cell.unfold.tolist()
     embedded = [a + b for a, b in zip(times(cell.embed.weight, new_sh), cell.embed.bias.tolist(), strict=True)]
-    wx, wh, scale, shift = times(cell.w_x, x.tolist()), times(cell.w_h, h.tolist()), cell.scale.tolist(), cell.shift.tolist()
     gates = []
     for gate in range(4):
         for j in range(n):
             zx, zh, zb = (embedded[(block * 4 + gate) * e : (block * 4 + gate + 1) * e] for block in range(3))
-            dx = sum(zx[q] * scale[gate][q][j] for q in range(e))
-            dh = sum(zh[q] * scale[4 + gate][q][j] for q in range(e))
-            db = sum(zb[q] * shift[gate][q][j] for q in range(e))
+            dx, dh, db = (sum(v[q] * unfold[block * 4 + gate][q][j] for q in range(e)) for block, v in enumerate((zx, zh, zb)))
             gates.append(dx * wx[gate * n + j] + dh * wh[gate * n + j] + db + cell.bias[gate * n + j].item())
-    expected = slow_gates(cell, gates, c.tolist(), n)
+    expected = slow_gates(cell.norms, gates, c.tolist(), n)
     got = cell.step(cell.project(x[None]), (h[None], c[None], sh[None], sc[None]))
     for a, b in zip(got, (*expected, new_sh, new_sc), strict=True):
         assert a[0].tolist() == pytest.approx(b, rel=1e-4, abs=1e-5)
@@ -246,6 +243,16 @@ def test_the_fused_kernel_and_the_steps_agree():
     torch.testing.assert_close(fused, steps, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(state, last, atol=1e-5, rtol=1e-5)
     assert not torch.allclose(cell.train()(x)[0], fused)  # dropout
+
+
+@pytest.mark.parametrize("make", [LSTM, LayerNormLSTM, HyperLSTM])
+def test_an_input_that_stays_is_an_input(make):
+    torch.manual_seed(0)
+    cell = make(5, 8).eval()
+    x, z = torch.randn(6, 2, 3), torch.randn(2, 2)
+    whole, _ = cell(torch.cat([x, z.expand(6, 2, 2)], -1))
+    torch.testing.assert_close(cell(x, z=z)[0], whole, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(networks.Cell.forward(cell, x, z=z)[0], whole, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("make", [LSTM, LayerNormLSTM, HyperLSTM])
@@ -269,7 +276,7 @@ def test_recurrent_dropout_loses_no_memory(make):
 def test_recurrent_weights_start_orthogonal(make):
     cell = make(3, 8)
     weight = cell.fused.weight_hh_l0 if isinstance(cell, LSTM) else cell.w_h
-    for gate in weight.detach().chunk(4):
+    for gate in weight.detach()[-32:].chunk(4):
         torch.testing.assert_close(gate @ gate.T, torch.eye(8), atol=1e-5, rtol=0)
 
 
@@ -308,8 +315,8 @@ def test_sizes_of_the_published_configurations():
     assert sum(p.numel() for p in zoo.SketchRNN().parameters()) == pytest.approx(2.2e6, rel=0.01)
     with torch.device("meta"):
         hyper = Decoder("hyper", 2048, 128, 20, 0.9)
-    assert hyper.cell.small.hidden == 256
-    assert hyper.cell.scale.shape == (8, 32, 2048)
+    assert hyper.cell.state_sizes == (2048, 2048, 256, 256)
+    assert hyper.cell.unfold.shape == (12, 32, 2048)
 
 
 # --- learning ---
