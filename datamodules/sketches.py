@@ -39,12 +39,11 @@ class SketchSet(Dataset[Any]):
 
     def __init__(self, sketches: list[Sketch], labels: list[int]):
         lengths = np.fromiter(map(len, sketches), np.int64, len(sketches))
-        whole = all(s.dtype.kind in "iu" for s in sketches)
-        self.points = np.empty((lengths.sum(), 3), np.int16 if whole else np.float32)
         self.starts = np.concatenate([[0], np.cumsum(lengths)])
-        for sketch, start in zip(sketches, self.starts.tolist(), strict=False):
-            rows = self.points[start : start + len(sketch)]
-            np.clip(sketch, -CLIP, CLIP, out=rows, casting="unsafe")
+        small = [s if s.dtype in (np.int16, np.int8, np.uint8) else np.clip(s, -CLIP, CLIP) for s in sketches]
+        self.points = np.empty((lengths.sum(), 3), np.int16 if all(s.dtype.kind in "iu" for s in small) else np.float32)
+        np.concatenate(small, out=self.points, casting="unsafe")
+        np.clip(self.points, -CLIP, CLIP, out=self.points, casting="unsafe")
         self.labels = np.array(labels, np.int16)
 
     def __len__(self) -> int:
@@ -173,7 +172,7 @@ class Sketches(DataModule):
         return {s: [sketches[i] for i in keep[s]] for s in keep}
 
     def load(self) -> None:
-        """Read all sources; measure N_max over all splits and, over the training offsets, the scale."""
+        """Read all sources; measure N_max over all splits, the scale over the training offsets, the extent over some training sketches."""
         if self.loaded:
             return
         parts = [self.read(source) for source in self.sources]
@@ -184,10 +183,11 @@ class Sketches(DataModule):
             self.loaded[name] = SketchSet([s for s, _ in pairs], [label for _, label in pairs])
         self.n_max = max(int(s.lengths.max()) for s in self.loaded.values())
         train = self.loaded["train"]
-        self.scale = float(train.points[:, :2].astype(np.float64).std()) or 1.0
+        offsets = train.points[:, :2]
+        mean = offsets.sum(dtype=np.float64) / offsets.size
+        self.scale = float((np.einsum("ij,ij->", offsets, offsets, dtype=np.float64) / offsets.size - mean**2) ** 0.5) or 1.0
         sides = [
-            np.ptp(np.cumsum(train.points[a:b, :2], axis=0, dtype=np.float64), axis=0).max()
-            for a, b in zip(train.starts[:-1], train.starts[1:], strict=True)
+            np.ptp(np.cumsum(train[i][:, :2], axis=0, dtype=np.float64), axis=0).max() for i in range(0, len(train), 1 + len(train) // 5000)
         ]
         self.extent = float(np.mean(sides)) / self.scale
 

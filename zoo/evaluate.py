@@ -49,7 +49,7 @@ def evaluate(entries: list[Entry], write: bool = False) -> bool:
     write: write the values to checkpoints.yaml.
     """
     held = True
-    print(f"{'checkpoint':28} {'metric':18} {'test set':22} {'n':>6} {'measured':>10} {'stated':>10}")
+    print(f"{'checkpoint':28} {'metric':18} {'test set':22} {'n':>6} {'measured':>10} {'stated':>10} {'paper':>8}")
     for entry in entries:
         measured = measure(entry)
         for old, new in zip(entry.metrics, measured, strict=True):
@@ -58,6 +58,7 @@ def evaluate(entries: list[Entry], write: bool = False) -> bool:
             held &= ok
             verdict = "ok" if ok else "not measured before" if stated is None else f"differs by more than {old['tolerance']}"
             shown = f"{stated:10.6f}" if stated is not None else f"{'-':>10}"
+            shown += f" {'-' if new.get('paper') is None else new['paper']:>8}"
             print(f"{entry.name:28} {new['name']:18} {new['dataset']:22} {new['n']:6} {new['value']:10.6f} {shown} {verdict}", flush=True)
         if write:
             write_entries({entry.name: replace(entry, metrics=measured)})

@@ -329,7 +329,7 @@ def reconstruct(*args):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("args", [(np.ndarray, (10**12,), b"b"), (np.matrix, (0,), b"b")])
 def test_npz_that_reserves_memory(tmp_path, args):
-    with pytest.raises(DataError, match=r"NumPy would not have written|wants to run numpy"):
+    with pytest.raises(DataError, match="is not a pickled array of sketches"):
         read_npz(npz(tmp_path / "big.npz", reconstruct(*args), 2))
 
 
