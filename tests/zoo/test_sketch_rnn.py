@@ -403,12 +403,11 @@ def test_trained_by_the_command_exported_and_used(tmp_path):
     assert len(model.sample(3)) == 3
 
 
-def test_the_papers_figure_is_named(tmp_path, data_root, caplog):
+def test_the_papers_figure_is_named(data_root, capsys):
     args = ["test", "--config", "sketchrnn", "--model.w_kl=0.25", "--model.decoder_size=8", "--model.encoder_size=8"]
     args += ["--trainer.accelerator=cpu", "--trainer.logger=false", "--trainer.enable_progress_bar=false"]
-    with caplog.at_level("INFO"):
-        assert main([*args, f"--data.root={data_root}"]) == 0
-    assert "paper, Table 1: L_R -1.46, L_KL 1.01" in caplog.text
+    assert main([*args, f"--data.root={data_root}"]) == 0
+    assert "paper, Table 1: L_R -1.46, L_KL 1.01" in capsys.readouterr().out
 
 
 # --- drawing ---

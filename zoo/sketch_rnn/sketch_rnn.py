@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_utilities.core.rank_zero import rank_zero_info
 from torch import Tensor
 
 from datamodules.sketch_files import Sketch, from_drawing, from_lines, read_svg, simplify, to_drawing
@@ -130,7 +129,7 @@ class SketchRNN(Drawer):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         known = PAPER.get(tuple(sorted(data.sources)), {}).get(self.hparams["w_kl"] if self.encoder else 0.0)
         if known:
-            rank_zero_info(f"paper, Table 1: L_R {known[0]}" + (f", L_KL {known[1]}" if self.encoder else ", decoder only"))
+            self.print(f"paper, Table 1: L_R {known[0]}" + (f", L_KL {known[1]}" if self.encoder else ", decoder only"))
 
     def configure_optimizers(self) -> Any:
         h = self.hparams
