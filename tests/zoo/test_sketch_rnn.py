@@ -403,7 +403,8 @@ def test_trained_by_the_command_exported_and_used(tmp_path):
     assert len(model.sample(3)) == 3
 
 
-def test_the_papers_figure_is_named(data_root, capsys):
+def test_the_papers_figure_is_named(data_root, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     args = ["test", "--config", "sketchrnn", "--model.w_kl=0.25", "--model.decoder_size=8", "--model.encoder_size=8"]
     args += ["--trainer.accelerator=cpu", "--trainer.logger=false", "--trainer.enable_progress_bar=false"]
     assert main([*args, f"--data.root={data_root}"]) == 0
