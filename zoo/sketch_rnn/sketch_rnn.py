@@ -34,8 +34,8 @@ PAPER = {  # Table 1, test set: classes -> w_KL -> (L_R, L_KL); 0.0: the decoder
 }
 START = (0.0, 0.0, 1.0, 0.0, 0.0)
 LONGEST = 1000  # points of a sketch that is given to a model
-Source = Drawing | Sketch | str | os.PathLike[str]
-"""A sketch: a drawing, stroke-3, or a file: .json, .svg, or a picture whose lines are traced."""
+Source = Drawing | Sketch | str | os.PathLike[str] | Tensor
+"""A sketch: a drawing, stroke-3, or a file: .json, .svg, or a picture whose lines are traced; or a latent vector, where one is made."""
 
 
 class SketchRNN(Drawer):
@@ -239,11 +239,14 @@ class SketchRNN(Drawer):
 
     @torch.no_grad()
     def encode(self, sketches: Sequence[Source]) -> Tensor:
-        """Latent means (B, N_z) of drawings, or of stroke-3 arrays."""
+        """Latent means (B, N_z) of sketches; a latent vector (N_z,) among them stays as it is."""
         encoder = self._encoder()
-        rows = [self.points(s).to(self.device) for s in sketches]
-        lengths = torch.tensor([len(r) for r in rows], device=self.device)
-        return encoder(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), lengths)[0]
+        rows = [self.points(s).to(self.device) for s in sketches if not isinstance(s, Tensor)]
+        means = iter(())
+        if rows:
+            lengths = torch.tensor([len(r) for r in rows], device=self.device)
+            means = iter(encoder(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), lengths)[0])
+        return torch.stack([s.to(self.device) if isinstance(s, Tensor) else next(means) for s in sketches])
 
     def decode(self, z: Tensor, temperature: float = 0.1, greedy: bool = False, generator: torch.Generator | None = None) -> list[Drawing]:
         """A drawing of each latent vector (B, N_z)."""
@@ -314,6 +317,8 @@ def stroke3(source: Source) -> Sketch:
         if path.suffix.lower() != ".json":
             return traced(inked(read(source, 1))[0])
         source = Drawing.load(path)
+    if isinstance(source, Tensor):
+        raise ValueError("this takes a sketch, not a latent vector or a tensor: a drawing, a file, or an array (N, 3)")
     return from_drawing(source) if isinstance(source, Drawing) else source
 
 
