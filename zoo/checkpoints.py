@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
@@ -146,37 +146,63 @@ def build(entry: Entry, data: bytes, source: str) -> Painter | Drawer:
     return model.eval().requires_grad_(False)
 
 
+class Found(NamedTuple):
+    """Where a checkpoint is: its entry, its weights file, what to do if that is bad, and whether it lies in the Hub's cache."""
+
+    entry: Entry
+    path: Path
+    remedy: str
+    cached: bool = False
+
+
+def find(source: str | os.PathLike[str], local_files_only: bool = False) -> Found:
+    """What :func:`load` takes, looked up, and fetched if it must be. The weights are not looked at yet."""
+    text = os.fspath(source)
+    again = "It is taken out of the cache: load again to download it anew."
+    if text in entries():
+        found = entry(text)
+        path = WEIGHTS / found.weights["file"]
+        if path.is_file() or "hub" not in found.weights:
+            return Found(found, path, "Reinstall strokezoo, or restore the file from the repository.")
+        from zoo.hub import fetch
+
+        hub = found.weights["hub"]
+        return Found(found, fetch(hub["repo"], found.weights["file"], hub["revision"], local_files_only), again, cached=True)
+    if Path(text).is_dir():
+        found = read_entry(Path(text) / "config.json")
+        return Found(found, Path(text) / found.weights["file"], "Save the checkpoint again.")
+    if text.count("/") == 1 and not Path(text).exists() and not text.startswith((".", "/", "~")):
+        from zoo.hub import fetch, forget
+
+        repo, _, revision = text.partition("@")
+        config = fetch(repo, "config.json", revision or None, local_files_only)
+        try:
+            found = read_entry(config)
+        except CheckpointError:
+            forget(config)
+            raise
+        commit = config.parent.name  # of the same commit, whatever is published meanwhile
+        return Found(found, fetch(repo, found.weights["file"], commit, local_files_only), again, cached=True)
+    entry(text)  # raises: no such name
+    raise AssertionError
+
+
 def load(source: str | os.PathLike[str], device: str = "cpu", local_files_only: bool = False) -> Any:
     """A trained model, ready to draw or paint.
 
     source: a name of :func:`names`; a folder written by :func:`save`; or a Hub repository ``org/repo`` or ``org/repo@revision``.
     local_files_only: never use the network. Raises CheckpointError where the weights are missing, corrupt or do not fit.
     """
-    text = os.fspath(source)
-    if text in entries():
-        found = entry(text)
-        path = WEIGHTS / found.weights["file"]
-        if path.is_file() or "hub" not in found.weights:
-            remedy = "Reinstall strokezoo, or restore the file from the repository."
-        else:
-            from zoo.hub import fetch
+    found = find(source, local_files_only)
+    try:
+        data = verified(found.entry, found.path, found.remedy)
+    except CheckpointError:
+        if found.cached:
+            from zoo.hub import forget
 
-            hub = found.weights["hub"]
-            path = fetch(hub["repo"], found.weights["file"], hub["revision"], local_files_only)
-            remedy = "Delete it and load again to download it anew."
-    elif Path(text).is_dir():
-        found = read_entry(Path(text) / "config.json")
-        path, remedy = Path(text) / found.weights["file"], "Save the checkpoint again."
-    elif text.count("/") == 1 and not Path(text).exists() and not text.startswith((".", "/", "~")):
-        from zoo.hub import fetch
-
-        repo, _, revision = text.partition("@")
-        found = read_entry(fetch(repo, "config.json", revision or None, local_files_only))
-        path = fetch(repo, found.weights["file"], revision or None, local_files_only)
-        remedy = "Delete it and load again to download it anew."
-    else:
-        entry(text)  # raises: no such name
-    return build(found, verified(found, path, remedy), str(path)).to(device)
+            forget(found.path)
+        raise
+    return build(found.entry, data, str(found.path)).to(device)
 
 
 def read_entry(path: Path) -> Entry:

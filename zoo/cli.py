@@ -1,4 +1,4 @@
-"""The command line: `zoo list | show | draw | render | evaluate | export` here, `zoo fit | validate | test | predict` by Lightning.
+"""Commands: `zoo list | show | draw | render | evaluate | export | publish` here, `zoo fit | validate | test | predict` in Lightning.
 
 Nothing heavy is imported before it is needed, so that help is instant.
 """
@@ -79,6 +79,13 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--name", required=True, help="its name")
     c.add_argument("--out", type=Path, metavar="FOLDER", help="where to (default: ./NAME)")
     c.add_argument("--bundle", action="store_true", help="for maintainers: put it into zoo/weights and checkpoints.yaml instead")
+
+    c = commands.add_parser("publish", help="put a checkpoint on the Hugging Face Hub")
+    c.add_argument("name", metavar="NAME", help="a name of `zoo list`, or a folder written by `zoo export`")
+    c.add_argument("--to", required=True, metavar="ORG", help="the user or organisation; it becomes ORG/NAME there")
+    c.add_argument("--tag", metavar="VERSION", help="its version (default: that of this library)")
+    c.add_argument("--private", action="store_true", help="only for those who may read the organisation's private models")
+    c.add_argument("--dry-run", action="store_true", help="make and check all files, show the card, send nothing")
 
     for name in TRAINING:
         commands.add_parser(name, help=ABOUT[name], add_help=False)
@@ -180,6 +187,13 @@ def cmd_export(args: argparse.Namespace) -> int:
     from zoo.export import export
 
     print(export(args.ckpt, args.name, args.out, args.bundle))
+    return 0
+
+
+def cmd_publish(args: argparse.Namespace) -> int:
+    from zoo.hub import publish
+
+    print(publish(args.name, args.to, args.private, args.dry_run, args.tag))
     return 0
 
 
