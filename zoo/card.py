@@ -121,8 +121,8 @@ def card(entry: Entry, repo: str, tag: str, model: Any) -> str:
         "licence": entry.licence or "Not stated.",
     }
     text = str(ModelCard.from_template(about, template_str=template(fields)))
-    again = ModelCard(text).data  # the Hub's own reading of it
-    if len(again.eval_results or ()) != len(results):
+    again = getattr(ModelCard(text).data, "eval_results", None) or ()  # the Hub's own reading of it
+    if len(again) != len(results):
         raise CheckpointError(f"{entry.name}: the card's model-index does not hold its {len(results)} figures")
     return text
 

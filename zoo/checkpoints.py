@@ -110,6 +110,16 @@ def write_entries(changed: dict[str, Entry]) -> None:
     entries.cache_clear()
 
 
+def write_entry(source: str, changed: Entry) -> None:
+    """Write an entry back where it came from: checkpoints.yaml, or the config.json of a folder."""
+    if source in entries():
+        write_entries({changed.name: changed})
+    elif Path(source).is_dir():
+        atomic_write(Path(source) / "config.json", json.dumps(asdict(changed), indent=1).encode())
+    else:
+        raise CheckpointError(f"{source} is neither in checkpoints.yaml nor a folder: nothing can be written to it")
+
+
 def verified(entry: Entry, path: Path, remedy: str) -> bytes:
     """The bytes of a weights file whose size and sha256 are the entry's. CheckpointError, with the remedy, otherwise."""
     if not path.is_file():

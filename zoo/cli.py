@@ -23,7 +23,7 @@ common options:
   --model CLASS            CanvasDrawer, CanvasNetwork; --model.ARGUMENT sets its arguments
   --data CLASS             MNIST, KMNIST, Omniglot, SVHN, ImageFolder, Strokes; --data.ARGUMENT sets its arguments
   --data.root FOLDER       where the data is (default: $ZOO_DATA, else a cache folder)
-  --init_from NAME         start from a checkpoint's weights, with its class and arguments (fit)
+  --init_from NAME         start from a checkpoint's weights, with its class and arguments (fit); a folder or org/repo too
   --ckpt_path FILE         resume, or use, a training checkpoint
   --trainer.ARGUMENT VALUE any argument of Lightning's Trainer: max_steps, devices, strategy, precision, …
   --seed_everything N      seed (default 0)
@@ -70,9 +70,12 @@ def parser() -> argparse.ArgumentParser:
     add_output(c, "")
 
     c = commands.add_parser("evaluate", help="measure checkpoints on their test sets, and compare with checkpoints.yaml")
-    c.add_argument("names", nargs="*", metavar="NAME")
+    c.add_argument(
+        "names", nargs="*", metavar="NAME", help="a name of `zoo list`, a folder written by `zoo export`, or org/repo on the Hub"
+    )
     c.add_argument("--all", action="store_true", help="all checkpoints")
-    c.add_argument("--write", action="store_true", help="write the measured values to checkpoints.yaml")
+    c.add_argument("--data", metavar="YAML", help="another test set, e.g. '{class: ImageFolder, root: my_images, image_size: 64}'")
+    c.add_argument("--write", action="store_true", help="write the measured values to checkpoints.yaml, or to the folder's config.json")
 
     c = commands.add_parser("export", help="turn a training checkpoint into one that zoo.load reads")
     c.add_argument("ckpt", type=Path, metavar="FILE.ckpt")
@@ -176,10 +179,16 @@ def cmd_evaluate(args: argparse.Namespace) -> int:
 
     if bool(args.names) == args.all:
         raise ValueError("say which checkpoints: `zoo evaluate NAME…`, or `zoo evaluate --all`")
-    entries = [checkpoints.entry(n) for n in (checkpoints.names() if args.all else args.names)]
+    data = None
+    if args.data:
+        import yaml
+
+        data = yaml.safe_load(args.data)
+        if not isinstance(data, dict) or "class" not in data:
+            raise ValueError(f"--data {args.data!r} names no class; expected e.g. '{{class: ImageFolder, root: my_images}}'")
     from zoo.evaluate import evaluate
 
-    held = evaluate(entries, write=args.write)
+    held = evaluate(checkpoints.names() if args.all else args.names, write=args.write, data=data)
     return 0 if held or args.write else 1
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import zoo
-from zoo.checkpoints import CheckpointError, Entry, atomic_write, entries, find, verified, write_entries
+from zoo.checkpoints import CheckpointError, entries, find, verified, write_entry
 
 T = TypeVar("T")
 TRIES, WAIT = 3, 2.0  # of a request that the Hub could not answer; seconds before the second try, doubled before the third
@@ -103,16 +102,7 @@ def publish(source: str, to: str, private: bool = False, dry_run: bool = False, 
         return f"{files['README.md'].decode()}\n{repo} {tag} would hold\n{sizes}"
     remedy = "\nLog in with a token that may write there: `hf auth login`, or set HF_TOKEN."
     commit = asking(f"could not publish {repo}", lambda: upload(repo, files, tag, private), remedy)
-    write_back(source, found.entry, {"repo": repo, "revision": commit})
+    hub = {"repo": repo, "revision": commit}
+    if found.entry.weights.get("hub") != hub:
+        write_entry(source, replace(found.entry, weights=found.entry.weights | {"hub": hub}))
     return f"https://huggingface.co/{repo}/tree/{commit}"
-
-
-def write_back(source: str, entry: Entry, hub: dict[str, str]) -> None:
-    """Note where a checkpoint is published."""
-    if entry.weights.get("hub") == hub:
-        return
-    noted = replace(entry, weights=entry.weights | {"hub": hub})
-    if source in entries():
-        write_entries({entry.name: noted})
-    else:
-        atomic_write(Path(source) / "config.json", json.dumps(asdict(noted), indent=1).encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -29,8 +29,8 @@ def figure(i: int) -> Tensor:
 def drawings(model: Drawer, n: int) -> list[tuple[Tensor | None, Drawing]]:
     """n drawings, each with the image that it is of; of a model that samples, n samples and no image."""
     generator = torch.Generator(model.device).manual_seed(0)
-    if hasattr(model, "sample"):
-        return [(None, drawing) for drawing in model.sample(n, generator=generator)]
+    if sample := getattr(model, "sample", None):
+        return [(None, drawing) for drawing in cast(Any, sample)(n, generator=generator)]
     return [(image, model.draw(image, generator=generator)) for image in map(figure, range(n))]
 
 
