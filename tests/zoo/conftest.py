@@ -45,7 +45,7 @@ def zoo_list(tmp_path, monkeypatch):
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """A Hub of its own on 127.0.0.1 with an empty cache, for this process and, through the environment, for its children."""
-    import huggingface_hub
+    import huggingface_hub.constants
     from local_hub import LocalHub
 
     hub = LocalHub(token="hf_secret")
