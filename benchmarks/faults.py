@@ -98,12 +98,13 @@ def killed(method: str, kills: int, folder: Path, rng: random.Random) -> str:
                     path.unlink()
         else:
             assert run.exitcode == -signal.SIGKILL, (folder / "killed" / str(k - 1) / "log.txt").read_text()
-    assert seen == expected, f"{method}: {len(seen)} of {len(expected)} steps"
+    missing = len(expected) - len(seen)  # a kill between a checkpoint and the log's next line loses the line, not the step
+    assert missing <= kills, f"{method}: {len(seen)} of {len(expected)} losses were logged"
     path, _ = newest(folder / "killed")
     again = torch.load(path, weights_only=True)
     assert all(torch.equal(v, again["state_dict"][n]) for n, v in final["state_dict"].items()), f"{method}: other final weights"
     assert again["global_step"] == STEPS
-    done = f"{len(seen)} losses and the weights equal"
+    done = f"{len(seen)} of {len(expected)} logged losses and all weights equal"
     return f"| {method} | {kills} | at steps {', '.join(map(str, hits))} | {done} | {checked} of {checked} whole |"
 
 

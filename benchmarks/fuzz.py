@@ -171,7 +171,7 @@ def parsers() -> dict[str, Parser]:
     for name in ("folder", "good"):
         checkpoints.save(model, HERE / name, "tiny", metrics=[{"name": "test/mse", "value": 1.0}])
     configs = [json.loads((HERE / "good" / "config.json").read_text())]
-    for i, model in enumerate(
+    for i, other in enumerate(
         (zoo.CanvasDrawer(steps=1, image_size=16), zoo.SketchRNN(encoder_size=4, decoder_size=4, z_size=2, mixtures=1))
     ):
         configs.append(json.loads((checkpoints.save(other, HERE / f"other{i}", "tiny") / "config.json").read_text()))

@@ -130,7 +130,7 @@ def read_npz(path: Path) -> dict[str, list[Sketch]]:
             return {name: read_member(path, z, name) for name in ("train", "valid", "test")}
     except DataError:
         raise
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as e:  # zipfile's RuntimeError: encrypted, or of a later version
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as e:  # the last: encrypted, or a later zip
         raise DataError(f"{path} is not a whole .npz ({e}). {AGAIN}") from e
 
 
@@ -144,7 +144,7 @@ def read_member(path: Path, z: zipfile.ZipFile, name: str) -> list[Sketch]:
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(f)
             array = Unpickler(cast(Any, f), encoding="latin1").load() if dtype.hasobject else None
-        except (pickle.UnpicklingError, ValueError, TypeError, AttributeError, IndexError, KeyError, MemoryError, OverflowError, TokenError) as e:
+        except (pickle.UnpicklingError, ValueError, TypeError, AttributeError, LookupError, MemoryError, OverflowError, TokenError) as e:
             raise DataError(f"{path}: {name} is not a pickled array of sketches: {e}. {AGAIN}") from e
     if not isinstance(array, np.ndarray) or array.ndim != 1 or array.shape != shape:
         raise DataError(f"{path}: {name} is not a list of sketches. {AGAIN}")

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import tempfile
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -24,6 +25,9 @@ PACKAGE = Path(__file__).parent
 WEIGHTS = PACKAGE / "weights"
 LARGEST = 24 << 20  # bytes of one file of weights
 CLASSES = ("CanvasDrawer", "CanvasNetwork", "SketchRNN")  # what an entry may name
+LARGEST_ARGUMENT = 1 << 16  # of a number in init_args
+KINDS = {"name": str, "cls": str, "init_args": dict, "weights": dict, "renderer": str, "painter": str | None, "metrics": list}
+KINDS |= {"preprocessing": dict, "data": dict, "paper": str, "deviations": list, "training": dict, "licence": str}
 HEADER = """\
 # The only list of checkpoints. `zoo show NAME` prints an entry; the values under metrics are written by `zoo evaluate NAME --write`.
 """
@@ -54,10 +58,18 @@ class Entry:
     def __post_init__(self) -> None:
         if self.cls not in CLASSES:
             raise CheckpointError(f"{self.name}: class {self.cls!r} is none of the zoo's: {', '.join(CLASSES)}")
+        for key, kind in KINDS.items():
+            if not isinstance(getattr(self, key), kind):
+                raise CheckpointError(f"{self.name}: {key} is {getattr(self, key)!r}, expected a {kind}")
         if lacks := {"file", "sha256", "bytes"} - set(self.weights):
             raise CheckpointError(f"{self.name}: weights lack {', '.join(sorted(lacks))}")
-        if Path(self.weights["file"]).name != self.weights["file"]:
-            raise CheckpointError(f"{self.name}: weights file {self.weights['file']!r} must be a plain file name")
+        file, sha, size = (self.weights[k] for k in ("file", "sha256", "bytes"))
+        if not (isinstance(sha, str) and isinstance(size, int)):
+            raise CheckpointError(f"{self.name}: weights have the sha256 {sha!r} and {size!r} bytes; expected a text and a number")
+        if not (isinstance(file, str) and re.fullmatch(r"[\w-][\w.-]*", file)):
+            raise CheckpointError(f"{self.name}: weights file {file!r} must be a plain file name")
+        if huge := [f"{k} = {v}" for k, v in self.init_args.items() if isinstance(v, (int, float)) and not abs(v) <= LARGEST_ARGUMENT]:
+            raise CheckpointError(f"{self.name}: init_args ask for {', '.join(huge)}; numbers up to {LARGEST_ARGUMENT} are taken")
 
 
 def list_path() -> Path:
@@ -70,8 +82,11 @@ def list_path() -> Path:
 def entries() -> dict[str, Entry]:
     """All entries of checkpoints.yaml by name."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    data = yaml.load(list_path().read_text(encoding="utf-8"), loader) or {}  # noqa: S506 (a safe one, in C where there is one)
-    return {name: Entry(name, **fields) for name, fields in data.items()}
+    try:
+        data = yaml.load(list_path().read_text(encoding="utf-8"), loader) or {}  # noqa: S506 (a safe one, in C where there is one)
+        return {name: Entry(name, **fields) for name, fields in data.items()}
+    except (yaml.YAMLError, TypeError, AttributeError) as e:
+        raise CheckpointError(f"{list_path()} is not a list of checkpoints: {e}") from e
 
 
 def names() -> list[str]:
@@ -136,6 +151,7 @@ def verified(entry: Entry, path: Path, remedy: str) -> bytes:
 
 def build(entry: Entry, data: bytes, source: str) -> Painter | Drawer:
     """A model of the entry's class and arguments with these weights, in float32, eval mode and without gradients."""
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load as from_safetensors
 
@@ -143,16 +159,20 @@ def build(entry: Entry, data: bytes, source: str) -> Painter | Drawer:
         state = {k: v.float() if v.is_floating_point() else v for k, v in from_safetensors(data).items()}
     except SafetensorError as e:
         raise CheckpointError(f"{entry.name}: {source} is not a safetensors file ({e}). Fetch it again.") from e
+    make = getattr(zoo, entry.cls)
     try:
-        model = getattr(zoo, entry.cls)(**entry.init_args)
-    except (TypeError, ValueError) as e:
+        with torch.device("meta"):  # takes no memory, whatever the arguments ask for
+            plan = make(**entry.init_args)
+    except Exception as e:  # the arguments may be anything
         raise CheckpointError(f"{entry.name}: {entry.cls} cannot be made of its init_args: {e}") from e
     try:
-        model.load_state_dict(state, strict=True)
+        plan.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as e:
         raise CheckpointError(
             f"{entry.name}: {source} does not fit {entry.cls}({entry.init_args}): {e}\nIt needs the file that belongs to these arguments."
         ) from e
+    model = make(**entry.init_args)
+    model.load_state_dict(state, strict=True)
     return model.eval().requires_grad_(False)
 
 
@@ -223,7 +243,7 @@ def read_entry(path: Path) -> Entry:
         return Entry(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as e:
         raise CheckpointError(f"{path.parent} is not a checkpoint: it has no {path.name}") from e
-    except (ValueError, TypeError) as e:
+    except (ValueError, TypeError, RecursionError) as e:
         raise CheckpointError(f"{path} does not describe a checkpoint: {e}") from e
 
 

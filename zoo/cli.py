@@ -183,7 +183,10 @@ def cmd_evaluate(args: argparse.Namespace) -> int:
     if args.data:
         import yaml
 
-        data = yaml.safe_load(args.data)
+        try:
+            data = yaml.safe_load(args.data)
+        except yaml.YAMLError as e:
+            raise ValueError(f"--data {args.data!r} is not YAML: {e}") from e
         if not isinstance(data, dict) or "class" not in data:
             raise ValueError(f"--data {args.data!r} names no class; expected e.g. '{{class: ImageFolder, root: my_images}}'")
     from zoo.evaluate import evaluate
