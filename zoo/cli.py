@@ -209,6 +209,11 @@ def cmd_publish(args: argparse.Namespace) -> int:
     return 0
 
 
+def of_worker(text: str) -> str:
+    """What a loading process had to say, without the traceback that torch wraps around it."""
+    return text.strip().rsplit("datamodules.base.DataError: ", 1)[-1] if "Original Traceback" in text else text
+
+
 def recipe(argument: str, before: str) -> str:
     """An argument for Lightning's command line: --config takes the name of a recipe too, and --help_all is its help."""
     known = Path(__file__).parent / "recipes" / f"{argument}.yaml"
@@ -235,7 +240,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as e:
         if os.environ.get("ZOO_TRACEBACK"):
             raise
-        print(f"zoo: error: {e}", file=sys.stderr)
+        print(f"zoo: error: {of_worker(str(e))}", file=sys.stderr)
         return 1
 
 

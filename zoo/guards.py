@@ -85,4 +85,5 @@ def check_wandb(logger: WandbLogger) -> None:
     except (wandb.errors.Error, OSError, ValueError) as e:
         rank_zero_warn(f"wandb is out of reach ({e}); this run is logged offline: `wandb sync` sends it later", category=RuntimeWarning)
         os.environ["WANDB_MODE"] = "offline"
+        wandb.teardown()  # it has read the environment already
         _ = logger.experiment
