@@ -13,6 +13,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, cast
@@ -84,40 +85,44 @@ def from_drawing(drawing: Drawing, epsilon: float = EPSILON) -> Sketch:
 
 
 class Unpickler(pickle.Unpickler):
-    """Admits what NumPy writes for an array, and nothing else; arrays can be neither subclassed nor reserved unseen."""
+    """Admits what NumPy writes for arrays of numbers and objects, and nothing else. Not even NumPy's code runs: stand-ins do."""
 
     def find_class(self, module: str, name: str) -> Any:
-        module = module.replace("numpy._core", "numpy.core")
         admitted = {
-            ("numpy.core.multiarray", "_reconstruct"): empty_array,
-            ("numpy", "ndarray"): np.ndarray,
-            ("numpy", "dtype"): plain_dtype,
-            ("_codecs", "encode"): latin1,
+            ("numpy.core.multiarray", "_reconstruct"): lambda cls, shape, kind: Array(),
+            ("numpy", "ndarray"): Array,
+            ("numpy", "dtype"): Kind,
+            ("_codecs", "encode"): lambda text, encoding: text.encode("latin1"),  # bytes, as Python 3 writes them for Python 2
         }
-        if (module, name) not in admitted:
+        key = (module.replace("numpy._core", "numpy.core"), name)
+        if key not in admitted:
             raise pickle.UnpicklingError(f"it wants to run {module}.{name}, and only arrays are admitted")
-        return admitted[module, name]
+        return admitted[key]
 
 
-def empty_array(cls: type, shape: tuple[int, ...], kind: Any) -> np.ndarray:
-    """What ``_reconstruct`` returns to be filled; its arguments are always these."""
-    if cls is not np.ndarray or tuple(shape) != (0,):
-        raise pickle.UnpicklingError("it holds an array that NumPy would not have written")
-    return np.empty(0, np.int8)
+class Kind:
+    """Stands in for ``numpy.dtype``: of plain numbers, or of objects."""
+
+    def __init__(self, kind: str, *rest: Any):
+        if kind not in ("O", "O8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"):
+            raise pickle.UnpicklingError(f"it holds an array of {str(kind)[:20]!r}")
+        self.kind, self.order = kind, "<"
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = ">" if state[1] == ">" else "<"
 
 
-def plain_dtype(kind: str, *rest: Any) -> np.dtype[Any]:
-    """Numbers and objects only: no records."""
-    if not isinstance(kind, str) or kind not in ("O", "O8", "b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"):
-        raise pickle.UnpicklingError(f"it holds an array of {str(kind)[:20]!r}")
-    return np.dtype(kind)
+class Array:
+    """Stands in for a pickled ``numpy.ndarray``."""
 
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, self.shape, kind, self.fortran, self.content = state
+        self.kind = kind.order + kind.kind if kind.kind[0] != "O" else "O"
 
-def latin1(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes in old pickles."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it holds text in {encoding!r}")
-    return text.encode("latin1")
+    def numbers(self) -> np.ndarray:
+        """The array of numbers; a view of the pickled bytes."""
+        raw = self.content.encode("latin1") if isinstance(self.content, str) else self.content
+        return np.frombuffer(raw, self.kind).reshape(self.shape, order="F" if self.fortran else "C")
 
 
 def read_npz(path: Path) -> dict[str, list[Sketch]]:
@@ -144,11 +149,12 @@ def read_member(path: Path, z: zipfile.ZipFile, name: str) -> list[Sketch]:
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(f)
             array = Unpickler(cast(Any, f), encoding="latin1").load() if dtype.hasobject else None
+            if not isinstance(array, Array) or array.kind != "O" or tuple(array.shape) != shape or len(array.content) != shape[0]:
+                raise DataError(f"{path}: {name} is not a list of sketches. {AGAIN}")
+            sketches = [s.numbers() if isinstance(s, Array) and s.kind != "O" else s for s in array.content]
         except (pickle.UnpicklingError, ValueError, TypeError, AttributeError, LookupError, MemoryError, OverflowError, TokenError) as e:
             raise DataError(f"{path}: {name} is not a pickled array of sketches: {e}. {AGAIN}") from e
-    if not isinstance(array, np.ndarray) or array.ndim != 1 or array.shape != shape:
-        raise DataError(f"{path}: {name} is not a list of sketches. {AGAIN}")
-    return [checked(s, f"{path}: {name}, sketch {i}") for i, s in enumerate(array)]
+    return [checked(s, f"{path}: {name}, sketch {i}") for i, s in enumerate(sketches)]
 
 
 def checked(sketch: Any, where: str) -> Sketch:
@@ -227,12 +233,13 @@ def non_empty(sketches: list[Sketch], path: Path) -> list[Sketch]:
 
 
 def read_svg(path: Path, epsilon: float = EPSILON) -> Sketch:
-    """The paths and shapes of an SVG, in order, transforms applied, curves flattened, as stroke-3. Warns of what is skipped: text, images.
+    """The paths and shapes of an SVG, in order, transforms applied, curves flattened, as stroke-3.
 
+    Warns of text and images, which are skipped; a first rectangle behind all the rest, without a stroke of its own, is paper.
     Needs ``pip install strokezoo[svg]``.
     """
     try:
-        from svgelements import SVG, Image, Shape, Text, Use
+        from svgelements import SVG, Image, Rect, Shape, Text, Use
         from svgelements import Path as SVGPath
     except ImportError as e:
         raise ModuleNotFoundError("reading .svg needs svgelements: pip install 'strokezoo[svg]'") from e
@@ -246,17 +253,22 @@ def read_svg(path: Path, epsilon: float = EPSILON) -> Sketch:
     skipped = sorted({type(e).__name__.lower() for e in elements if isinstance(e, (Image, Text))})
     if skipped:
         warnings.warn(f"{path}: skipped {' and '.join(skipped)}; only lines are read.", stacklevel=2)
-    lines: Lines = []
-    for element in elements:
-        if isinstance(element, Shape) and not isinstance(element, (Text, Use)):
-            for part in SVGPath(element).as_subpaths():
-                line = flatten(SVGPath(part))
-                lines += [line] if len(line) else []
+    shapes = [e for e in elements if isinstance(e, Shape) and not isinstance(e, (Text, Use))]
+    found = [[line for part in SVGPath(e).as_subpaths() if len(line := flatten(SVGPath(part)))] for e in shapes]
+    if len(shapes) > 1 and isinstance(shapes[0], Rect) and shapes[0].stroke.value is None and covers(found[0], list(chain(*found[1:]))):
+        found = found[1:]
+    lines = list(chain(*found))
     if not lines:
         raise DataError(f"{path} holds no line to draw.")
     if not all(np.isfinite(line).all() for line in lines):
         raise DataError(f"{path}: a coordinate is not finite.")
     return from_lines(simplify(lines, epsilon))
+
+
+def covers(paper: Lines, lines: Lines) -> bool:
+    """Whether all lines lie within the box of the first ones."""
+    box, points = np.concatenate(paper), np.concatenate([*lines, paper[0]])
+    return bool((box.min(0) <= points.min(0)).all() and (box.max(0) >= points.max(0)).all())
 
 
 def flatten(path: Any, pieces: int = 16) -> np.ndarray:

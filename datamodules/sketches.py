@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from datamodules import sketch_files
 from datamodules.base import DataError, DataModule, Remote, download, google, hold_out
 from datamodules.quickdraw_classes import CLASSES
 from datamodules.sketch_files import CLIP, Sketch
+from renderers import nearest
 
 HUB = "https://raw.githubusercontent.com/hardmaru/sketch-rnn-datasets/master/"
 SETS = {  # name -> address below HUB, bytes, sha256, licence
@@ -31,7 +31,7 @@ SETS = {  # name -> address below HUB, bytes, sha256, licence
     "kanji.rdp200": ("kanji/kanji.rdp200.npz", 3257475, "64d6775231d7868be190efba7886129d41d15e77d5a86751de0613a01623478c", "CC BY-SA 3.0"),
 }
 QUICKDRAW = "https://storage.googleapis.com/quickdraw_dataset/sketchrnn/"
-POOL = 50  # batches whose sketches are sorted by length together
+POOL = 100  # batches whose sketches are sorted by length together
 
 
 class SketchSet(Dataset[Any]):
@@ -39,12 +39,11 @@ class SketchSet(Dataset[Any]):
 
     def __init__(self, sketches: list[Sketch], labels: list[int]):
         lengths = np.fromiter(map(len, sketches), np.int64, len(sketches))
-        whole = all(s.dtype.kind in "iu" for s in sketches)
-        self.points = np.empty((lengths.sum(), 3), np.int16 if whole else np.float32)
         self.starts = np.concatenate([[0], np.cumsum(lengths)])
-        for sketch, start in zip(sketches, self.starts.tolist(), strict=False):
-            rows = self.points[start : start + len(sketch)]
-            np.clip(sketch, -CLIP, CLIP, out=rows, casting="unsafe")
+        small = [s if s.dtype in (np.int16, np.int8, np.uint8) else np.clip(s, -CLIP, CLIP) for s in sketches]
+        self.points = np.empty((lengths.sum(), 3), np.int16 if all(s.dtype.kind in "iu" for s in small) else np.float32)
+        np.concatenate(small, out=self.points, casting="unsafe")
+        np.clip(self.points, -CLIP, CLIP, out=self.points, casting="unsafe")
         self.labels = np.array(labels, np.int16)
 
     def __len__(self) -> int:
@@ -97,15 +96,15 @@ def drop_points(points: Tensor, lengths: Tensor, probability: float) -> tuple[Te
 
 
 class Sketches(DataModule):
-    """Sketches for sketch-rnn. Batches are dicts: sketch (B, T + 1, 5) float32, stroke-5 after a start token (see :func:`pad`), in units of
-    the training offsets' standard deviation; length (B,); label (B,), the index of the source; n_max, N_max of the whole data.
+    """Sketches for sketch-rnn. Batches are dicts: sketch (B, T + 1, 5) float32, stroke-5 after a start token (see :func:`pad`), in units
+    of the training offsets' standard deviation; length (B,); label (B,), the index of the source; n_max, N_max of the whole data.
 
-    sources: published sets (``aaron_sheep``, ``omniglot_strokes``, ``short_kanji``, ``kanji.rdp200``; fetched where they are missing), QuickDraw
-    classes (``cat``; a .npz, .ndjson or .bin in ``root/quickdraw``, fetched as .npz), files of those forms, or folders of SVGs and drawings
-    (.json). Several are concatenated. scale_by: each training sketch's x and y are multiplied by two factors from 1 ± this (paper: 0.10).
-    drop: probability with which a training point is left out (the authors' code: 0.10). n_max: longer sketches are left out; None: the
-    longest is the limit. Sources without official splits: of every ten sketches, the first tests and the second validates.
-    Batches hold sketches of similar lengths, so that little is padded; a sketch's loss does not depend on its batch.
+    sources: published sets (``aaron_sheep``, ``omniglot_strokes``, ``short_kanji``, ``kanji.rdp200``), QuickDraw classes (``cat``: a .npz,
+    .ndjson or .bin in ``root/quickdraw``), files of those forms, or folders of SVGs and drawings (.json); several are concatenated, and
+    what is missing of the published ones is downloaded. scale_by: each training sketch's x and y are multiplied by two factors from
+    1 ± this (paper: 0.10). drop: probability with which a training point is left out (the authors' code: 0.10). n_max: longer sketches
+    are left out; None: the longest is the limit. Sources without official splits: of every ten sketches, the first tests and the
+    second validates. Batches hold sketches of similar lengths, so that little is padded; a sketch's loss does not depend on its batch.
     """
 
     licence = "QuickDraw: CC BY 4.0; others: see SETS"
@@ -139,10 +138,9 @@ class Sketches(DataModule):
             return found[0] if found else self.root / "quickdraw" / f"{source}.npz"
         if Path(source).expanduser().exists():
             return Path(source).expanduser()
-        close = difflib.get_close_matches(source, [*SETS, *CLASSES], 1, 0.5)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
         raise DataError(
-            f"no sketches {source!r}: neither a file or folder, nor one of {', '.join(SETS)}, nor one of QuickDraw's {len(CLASSES)} classes.{hint}"
+            f"no sketches {source!r}{nearest(source, [*SETS, *CLASSES])}: it is neither a file or folder, nor one of {', '.join(SETS)},"
+            f" nor one of QuickDraw's {len(CLASSES)} classes."
         )
 
     def prepare_data(self) -> None:
@@ -174,7 +172,7 @@ class Sketches(DataModule):
         return {s: [sketches[i] for i in keep[s]] for s in keep}
 
     def load(self) -> None:
-        """Read all sources; measure N_max over all splits and, over the training offsets, the scale."""
+        """Read all sources; measure N_max over all splits, the scale over the training offsets, the extent over some training sketches."""
         if self.loaded:
             return
         parts = [self.read(source) for source in self.sources]
@@ -185,10 +183,11 @@ class Sketches(DataModule):
             self.loaded[name] = SketchSet([s for s, _ in pairs], [label for _, label in pairs])
         self.n_max = max(int(s.lengths.max()) for s in self.loaded.values())
         train = self.loaded["train"]
-        self.scale = float(train.points[:, :2].astype(np.float64).std()) or 1.0
+        offsets = train.points[:, :2]
+        mean = offsets.sum(dtype=np.float64) / offsets.size
+        self.scale = float((np.einsum("ij,ij->", offsets, offsets, dtype=np.float64) / offsets.size - mean**2) ** 0.5) or 1.0
         sides = [
-            np.ptp(np.cumsum(train.points[a:b, :2], axis=0, dtype=np.float64), axis=0).max()
-            for a, b in zip(train.starts[:-1], train.starts[1:], strict=True)
+            np.ptp(np.cumsum(train[i][:, :2], axis=0, dtype=np.float64), axis=0).max() for i in range(0, len(train), 1 + len(train) // 5000)
         ]
         self.extent = float(np.mean(sides)) / self.scale
 

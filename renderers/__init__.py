@@ -8,7 +8,7 @@ from typing import Any
 
 from renderers.base import ActionSpace, Box, Outline, Renderer
 
-__all__ = ["ActionSpace", "Box", "Drawing", "Outline", "Renderer", "get", "names", "register"]
+__all__ = ["ActionSpace", "Box", "Drawing", "Outline", "Renderer", "get", "grid", "names", "register"]
 
 _registry: dict[str, Callable[..., Renderer]] = {}
 
@@ -44,4 +44,4 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 from renderers import curves, pen, shapes  # noqa: E402, F401  (each registers its renderers)
-from renderers.drawing import Drawing  # noqa: E402
+from renderers.drawing import Drawing, grid  # noqa: E402

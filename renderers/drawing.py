@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,21 @@ class Drawing:
             return cls.from_json(path.read_text(encoding="utf-8"))
         except (DrawingError, UnicodeDecodeError) as e:
             raise DrawingError(f"{path}: {e}") from e
+
+
+def grid(drawings: Sequence[Drawing], columns: int | None = None, gap: float = 0.08) -> Drawing:
+    """Drawings of one renderer side by side, row by row, as one. columns: None for about as many as rows. gap: as a fraction of a cell.
+
+    Raises DrawingError if there is none, or if they differ in renderer, aspect or background.
+    """
+    if not drawings or (columns is not None and columns < 1):
+        raise DrawingError(f"{len(drawings)} drawings in {columns} columns; expected at least one of both")
+    if len({d._shape for d in drawings}) > 1:
+        raise DrawingError("the drawings of a grid must not differ in renderer, aspect or background")
+    columns = columns or math.ceil(len(drawings) ** 0.5)
+    columns = min(columns, len(drawings))
+    rows = math.ceil(len(drawings) / columns)
+    cells = [divmod(i, columns) for i in range(len(drawings))]
+    boxes = [((x + gap / 2) / columns, (y + gap / 2) / rows, (x + 1 - gap / 2) / columns, (y + 1 - gap / 2) / rows) for y, x in cells]
+    placed = [d.place(box, d.aspect * columns / rows) for d, box in zip(drawings, boxes, strict=True)]
+    return placed[0]._with(torch.cat([d.strokes for d in placed]))

@@ -1,4 +1,4 @@
-"""Commands: `zoo list | show | draw | render | evaluate | export | publish` here, `zoo fit | validate | test | predict` in Lightning.
+"""The command line; `zoo fit | validate | test | predict` are Lightning's.
 
 Nothing heavy is imported before it is needed, so that help is instant.
 """
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+SKETCH = "a file: .json or .svg, or a picture whose lines are traced"
 TRAINING = ("fit", "validate", "test", "predict")
 TRAINING_HELP = """\
 usage: zoo {0} --config RECIPE [options]
@@ -20,8 +21,8 @@ usage: zoo {0} --config RECIPE [options]
 
 common options:
   --config RECIPE          a name of zoo/recipes, e.g. canvas-drawer-mnist, or a file; options after it override it
-  --model CLASS            CanvasDrawer, CanvasNetwork; --model.ARGUMENT sets its arguments
-  --data CLASS             MNIST, KMNIST, Omniglot, SVHN, ImageFolder, Strokes; --data.ARGUMENT sets its arguments
+  --model CLASS            CanvasDrawer, CanvasNetwork, SketchRNN; --model.ARGUMENT sets its arguments
+  --data CLASS             MNIST, KMNIST, Omniglot, SVHN, ImageFolder, Strokes, Sketches; --data.ARGUMENT sets its arguments
   --data.root FOLDER       where the data is (default: $ZOO_DATA, else a cache folder)
   --init_from NAME         start from a checkpoint's weights, with its class and arguments (fit); a folder or org/repo too
   --ckpt_path FILE         resume, or use, a training checkpoint
@@ -63,6 +64,22 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--device", default="cpu", help="cpu, cuda, mps")
     add_output(c, "with several images it holds {name}, e.g. out/{name}.svg")
 
+    c = commands.add_parser("sample", help="draw new sketches with a sketch-rnn")
+    c.add_argument("--n", type=int, default=25, help="how many (default 25)")
+    add_sketching(c, 0.4)
+
+    c = commands.add_parser("complete", help="finish a sketch in several ways, with a sketch-rnn")
+    c.add_argument("sketch", metavar="SKETCH", help=SKETCH)
+    c.add_argument("--n", type=int, default=9, help="how many ways (default 9)")
+    c.add_argument("--part", type=float, default=0.5, help="how large the sketch is, of a whole drawing's longer side (default 0.5)")
+    add_sketching(c, 0.4)
+
+    c = commands.add_parser("interpolate", help="draw what lies between two sketches, or four, with a sketch-rnn")
+    c.add_argument("sketches", nargs="*", metavar="SKETCH", help=f"two, or four for the corners of a grid; none for new ones. {SKETCH}")
+    c.add_argument("--steps", type=int, default=10, help="from one to another, both included (default 10)")
+    c.add_argument("--linear", action="store_true", help="on a straight line instead of along the sphere")
+    add_sketching(c, 0.1)
+
     c = commands.add_parser("render", help="paint a saved drawing again")
     c.add_argument("drawing", metavar="DRAWING.json")
     c.add_argument("--renderer", metavar="NAME", help="another renderer (default: the drawing's own)")
@@ -103,6 +120,16 @@ def add_output(c: argparse.ArgumentParser, note: str) -> None:
     c.add_argument("--page", type=float, nargs=2, metavar="MM", help=".gcode: width and height of the page (default 210 297)")
     c.add_argument("--margin", type=float, metavar="MM", help=".gcode: margin (default 10)")
     c.add_argument("--feed", type=float, metavar="MM/MIN", help=".gcode: feed rate (default 1500)")
+
+
+def add_sketching(c: argparse.ArgumentParser, temperature: float) -> None:
+    c.add_argument("--model", required=True, metavar="NAME", help="a name of `zoo list`, a checkpoint's folder, or org/repo on the Hub")
+    c.add_argument("--temperature", type=float, default=temperature, help=f"randomness, from above 0 to 1 (default {temperature})")
+    c.add_argument("--greedy", action="store_true", help="always the likeliest point")
+    c.add_argument("--seed", type=int, default=0, help="of the random numbers (default 0)")
+    c.add_argument("--renderer", metavar="NAME", help="paint the strokes with another renderer")
+    c.add_argument("--device", default="cpu", help="cpu, cuda, mps")
+    add_output(c, "several drawings make a grid, or a file each where the name holds {i}")
 
 
 def save_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -150,6 +177,63 @@ def cmd_draw(args: argparse.Namespace) -> int:
         drawing.save(out, **save_options(args))
         print(f"{out}: {len(drawing)} strokes")
     return 0
+
+
+def cmd_sample(args: argparse.Namespace) -> int:
+    model, options = sketcher(args)
+    save_all(model.sample(args.n, **options), args)
+    return 0
+
+
+def cmd_complete(args: argparse.Namespace) -> int:
+    model, options = sketcher(args)
+    save_all(model.complete(args.sketch, args.n, size=args.part, **options), args)
+    return 0
+
+
+def cmd_interpolate(args: argparse.Namespace) -> int:
+    if len(args.sketches) not in (0, 2, 4):
+        raise ValueError(f"{len(args.sketches)} sketches; expected two, four, or none")
+    model, options = sketcher(args)
+    ends = args.sketches or model.sample(2, **options)
+    options |= {"steps": args.steps, "spherical": not args.linear}
+    if len(ends) == 4:
+        save_all(model.corners(ends, **options), args, args.steps)
+    else:
+        save_all(model.interpolate(*ends, **options), args, args.steps, flip=True)
+    return 0
+
+
+def sketcher(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+    """The model of a sketching command, and the options of its methods."""
+    check_outputs([Path(args.out)])
+
+    import torch
+
+    import zoo
+
+    model = zoo.load(args.model, device=args.device)
+    if not isinstance(model, zoo.SketchRNN):
+        raise ValueError(f"{args.model} is a {type(model).__name__}; this command needs a SketchRNN: see `zoo list`")
+    generator = torch.Generator(args.device).manual_seed(args.seed)
+    return model, {"temperature": args.temperature, "greedy": args.greedy, "generator": generator}
+
+
+def save_all(drawings: list[Any], args: argparse.Namespace, columns: int | None = None, flip: bool = False) -> None:
+    """Drawings as a grid, as a file each where the name holds {i}, or, with ``flip``, as the frames of a .gif."""
+    from renderers import grid
+    from renderers.export import flipbook
+
+    drawings = [d.to(args.renderer) for d in drawings] if args.renderer else drawings
+    out, options = args.out, save_options(args)
+    if "{i}" in out:
+        for i, drawing in enumerate(drawings):
+            drawing.save(out.replace("{i}", str(i)), **options)
+    elif flip and Path(out).suffix.lower() == ".gif":
+        flipbook(drawings, Path(out), **options)
+    else:
+        grid(drawings, columns).save(out, **options)
+    print(f"{out}: {len(drawings)} drawings")
 
 
 def check_outputs(outs: list[Path]) -> None:

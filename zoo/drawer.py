@@ -40,6 +40,11 @@ class Drawer(LightningModule, ABC):
         self.painter_mse = MeanSquaredError()
 
     @property
+    def preprocessing(self) -> dict[str, Any]:
+        """What the network expects, for the checkpoint's entry."""
+        return {"image_size": self.image_size, "channels": self.channels, "range": [0, 1]}
+
+    @property
     def painter(self) -> Renderer:
         """What it learns through, frozen, on this module's device."""
         if not self._painter:

@@ -56,7 +56,7 @@ def evaluate(sources: list[str], write: bool = False, data: dict[str, Any] | Non
     for source, entry in found.items():
         if not entry.metrics and data is None:
             raise CheckpointError(f"{source} names no test set. Give one: --data '{{class: ImageFolder, root: my_images}}'")
-    print(f"{'checkpoint':28} {'metric':18} {'test set':22} {'n':>6} {'measured':>10} {'stated':>10}")
+    print(f"{'checkpoint':28} {'metric':18} {'test set':22} {'n':>6} {'measured':>10} {'stated':>10} {'paper':>8}")
     for source, entry in found.items():
         if data is not None:
             entry = replace(entry, metrics=[{"dataset": data["class"], "data": data, "split": "test", "paper": None}])
@@ -68,6 +68,7 @@ def evaluate(sources: list[str], write: bool = False, data: dict[str, Any] | Non
             held &= ok or data is not None
             verdict = "ok" if ok else "not measured before" if stated is None else f"differs by more than {new['tolerance']}"
             shown = f"{stated:10.6f}" if stated is not None else f"{'-':>10}"
+            shown += f" {'-' if new.get('paper') is None else new['paper']:>8}"
             print(f"{entry.name:28} {new['name']:18} {new['dataset']:22} {new['n']:6} {new['value']:10.6f} {shown} {verdict}", flush=True)
         if write:
             write_entry(source, replace(entry, metrics=measured))

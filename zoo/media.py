@@ -49,7 +49,11 @@ class LogDrawings(Callback):
 
 
 class SaveConfig(SaveConfigCallback):
-    """config.yaml beside the run's other files, and in wandb's run."""
+    """config.yaml beside a training run's other files, and in wandb's run."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit":
+            super().setup(trainer, pl_module, stage)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         config: Any = self.config.as_dict()

@@ -21,10 +21,10 @@ def plain(entries: list[Entry]) -> str:
 
 def markdown(entries: list[Entry]) -> str:
     """A row per figure."""
-    rows = ["| checkpoint | test set | images | figure | measured | paper | size |", "| --- | --- | ---: | --- | ---: | ---: | ---: |"]
+    rows = ["| checkpoint | test set | n | figure | measured | paper | size |", "| --- | --- | ---: | --- | ---: | ---: | ---: |"]
     for e in entries:
         for i, m in enumerate(e.metrics):
-            value = f"{m['value']:.5f}" if m.get("value") is not None else "–"
+            value = "–" if m.get("value") is None else f"{m['value']:.0f}" if m["value"] == int(m["value"]) else f"{m['value']:.5f}"
             paper = f"{m['paper']}" if m.get("paper") is not None else "–"
             first = (f"`{e.name}`", f"{e.weights['bytes'] / 1e6:.1f} MB") if i == 0 else ("", "")
             what = m["name"].split("/")[-1]

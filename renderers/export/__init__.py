@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,15 +34,29 @@ def check_ending(path: Path) -> None:
         raise ValueError(f"{path}: no format {path.suffix!r}; a drawing is saved as {' '.join(FORMATS)}")
 
 
-def save(drawing: Drawing, path: Path, **options: Any) -> Path:
-    """Write a drawing in the format of the path's ending, to a temporary file beside it that is then renamed."""
-    check_ending(path)
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary file beside ``path``, renamed to it at the end; removed if something fails."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no folder {path.parent} to write {path.name} to")
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix.lower()}")
     try:
-        FORMATS[path.suffix.lower()](drawing, part, **options)
+        yield part
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def save(drawing: Drawing, path: Path, **options: Any) -> Path:
+    """Write a drawing in the format of the path's ending, whole or not at all."""
+    check_ending(path)
+    with whole(path) as part:
+        FORMATS[path.suffix.lower()](drawing, part, **options)
+    return path
+
+
+def flipbook(drawings: Sequence[Drawing], path: Path, **options: Any) -> Path:
+    """Write a GIF whose frames are whole drawings (see ``animation.write_flipbook``)."""
+    with whole(path) as part:
+        animation.write_flipbook(drawings, part, **options)
     return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,14 @@ def write_gif(drawing: Drawing, path: Path, size: int = 256, seconds: float = 4,
     step = max(20, round(1000 * seconds / max(1, len(images) - 1)))
     durations = [step] * (len(images) - 1) + [round(1000 * hold)]
     images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0)
+
+
+def write_flipbook(drawings: Sequence[Drawing], path: Path, size: int = 256, seconds: float = 0.15) -> None:
+    """Whole drawings, one after another and back; the first and the last stay four times as long. seconds: of each."""
+    images = [to_image(d.render(size)) for d in drawings]
+    order = [*range(len(images)), *range(len(images) - 2, 0, -1)]
+    durations = [round(1000 * seconds) * (4 if i in (0, len(images) - 1) else 1) for i in order]
+    images[0].save(path, "GIF", save_all=True, append_images=[images[i] for i in order[1:]], duration=durations, loop=0)
 
 
 def write_mp4(drawing: Drawing, path: Path, size: int = 512, seconds: float = 6, hold: float = 1.5, fps: int = 30) -> None:

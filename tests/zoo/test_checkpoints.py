@@ -1,6 +1,7 @@
 """Every entry of checkpoints.yaml, and every way a checkpoint can be bad."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,9 +47,9 @@ def test_entry_is_complete(name):
     assert e.metrics
     for m in e.metrics:
         assert {"name", "dataset", "split", "n", "value", "tolerance", "paper", "data"} <= set(m)
-        assert m["value"] > 0
+        assert math.isfinite(m["value"])
         assert m["n"] > 0
-        assert m["tolerance"] <= 0.05 * m["value"]
+        assert m["tolerance"] <= max(0.05 * abs(m["value"]), 0.002)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -81,7 +82,13 @@ def test_golden(name):
     """The same input gives the same output as when the checkpoint was published."""
     golden = json.loads((GOLDEN / f"{name}.json").read_text())
     model = zoo.load(name)
-    if isinstance(model, Drawer):
+    if isinstance(model, zoo.SketchRNN):
+        points = torch.tensor(golden["input"])
+        z = model.encoder(points, torch.tensor([points.shape[1]]))[0] if model.encoder else None
+        y, _ = model.decoder(points, z)
+        assert (y[0, -1] - torch.tensor(golden["output"])).abs().max() < 0.02
+        assert z is None or (z[0] - torch.tensor(golden["z"])).abs().max() < 0.02
+    elif isinstance(model, Drawer):
         image = torch.tensor(golden["input"], dtype=torch.uint8)
         got, expected = model.draw(image, ink="light"), Drawing.from_json(json.dumps(golden["output"]))
         assert (got.strokes - expected.strokes).abs().max() < 0.02

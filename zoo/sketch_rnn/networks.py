@@ -6,6 +6,8 @@ Sequences are time-major, (T, B, ·). A cell's state is a tuple of tensors (B, �
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,19 +36,26 @@ class Cell(nn.Module):
         """The zero state for inputs (..., B, inputs)."""
         return tuple(x.new_zeros(x.shape[-2], size) for size in self.state_sizes)
 
+    def project(self, x: Tensor, z: Tensor | None = None) -> Tensor:
+        """W_x [x; z], for all steps of x (T, B, ·) at once; z (B, ·), the same at each step, is multiplied once."""
+        w, bias = self.input_weights()
+        if z is None:
+            return F.linear(x, w, bias)
+        return F.linear(x, w[:, : x.shape[-1]]) + F.linear(z, w[:, x.shape[-1] :], bias)
+
     @abstractmethod
-    def project(self, x: Tensor) -> Tensor:
-        """What of a step depends on the input alone, for all steps at once."""
+    def input_weights(self) -> tuple[Tensor, Tensor | None]:
+        """W_x (gates, inputs), and a bias if there is one."""
 
     @abstractmethod
     def step(self, x: Tensor, state: State) -> State:
         """The next state. x: one step of :meth:`project`'s result."""
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Outputs (T, B, hidden) for x (T, B, inputs), and the last state."""
+    def forward(self, x: Tensor, state: State | None = None, z: Tensor | None = None) -> tuple[Tensor, State]:
+        """Outputs (T, B, hidden) for inputs [x; z] of x (T, B, ·) and z (B, ·), if it is given; and the last state."""
         state = self.start(x) if state is None else state
         outputs = []
-        for projected in self.project(x).unbind(0):
+        for projected in self.project(x, z).unbind(0):
             state = self.step(projected, state)
             outputs.append(state[0])
         return torch.stack(outputs), state
@@ -60,15 +69,16 @@ class LSTM(Cell):
 
     def __init__(self, inputs: int, hidden: int, keep: float = 1.0):
         super().__init__(inputs, hidden, keep)
-        self.fused = nn.LSTM(inputs, hidden)
+        self.fused: Any = nn.LSTM(inputs, hidden)
         with torch.no_grad():
-            nn.init.xavier_uniform_(self.fused.weight_ih_l0)
-            self.fused.weight_hh_l0.copy_(orthogonal(4, hidden))
-            self.fused.bias_hh_l0.zero_()
-            self.fused.bias_ih_l0.zero_()[hidden : 2 * hidden] = 1
+            weights = dict(self.fused.named_parameters())
+            nn.init.xavier_uniform_(weights["weight_ih_l0"])
+            weights["weight_hh_l0"].copy_(orthogonal(4, hidden))
+            weights["bias_hh_l0"].zero_()
+            weights["bias_ih_l0"].zero_()[hidden : 2 * hidden] = 1
 
-    def project(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.fused.weight_ih_l0, self.fused.bias_ih_l0 + self.fused.bias_hh_l0)
+    def input_weights(self) -> tuple[Tensor, Tensor | None]:
+        return self.fused.weight_ih_l0, self.fused.bias_ih_l0 + self.fused.bias_hh_l0
 
     def step(self, x: Tensor, state: State) -> State:
         h, c = state
@@ -76,9 +86,10 @@ class LSTM(Cell):
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * self.candidate(g)
         return torch.sigmoid(o) * torch.tanh(c), c
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: State | None = None, z: Tensor | None = None) -> tuple[Tensor, State]:
         if self.training and self.keep < 1:
-            return super().forward(x, state)
+            return super().forward(x, state, z)
+        x = x if z is None else torch.cat([x, z.expand(len(x), *z.shape)], -1)
         h, c = self.start(x) if state is None else state
         outputs, (h, c) = self.fused(x, (h[None].to(x.dtype), c[None].to(x.dtype)))
         return outputs, (h[0], c[0])
@@ -91,69 +102,70 @@ class LayerNormLSTM(Cell):
         super().__init__(inputs, hidden, keep)
         self.w_x = nn.Parameter(nn.init.xavier_uniform_(torch.empty(4 * hidden, inputs)))
         self.w_h = orthogonal(4, hidden)
-        self.gates, self.cell = GateNorm(4, hidden), GateNorm(1, hidden)
+        self.norms = GateNorms(hidden)
 
-    def project(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.w_x)
+    def input_weights(self) -> tuple[Tensor, Tensor | None]:
+        return self.w_x, None
 
     def step(self, x: Tensor, state: State) -> State:
         h, c = state
-        return self.gate(x + F.linear(h, self.w_h), c)
+        return self.norms(x + F.linear(h, self.w_h), c, self.candidate)
 
-    def gate(self, gates: Tensor, c: Tensor) -> State:
-        i, f, g, o = self.gates(gates).chunk(4, -1)
-        c = torch.sigmoid(f + 1) * c + torch.sigmoid(i) * self.candidate(g)
+
+class GateNorms(nn.Module):
+    """The rest of a layer-normalised step: gates (B, 4 * hidden) and c (B, hidden) to the next h and c."""
+
+    def __init__(self, hidden: int):
+        super().__init__()
+        self.gain, self.bias = nn.Parameter(torch.ones(4, hidden)), nn.Parameter(torch.zeros(4, hidden))
+        self.cell = nn.LayerNorm(hidden, eps=1e-3)
+
+    def forward(self, gates: Tensor, c: Tensor, candidate: Callable[[Tensor], Tensor]) -> State:
+        normal = F.layer_norm(gates.unflatten(-1, self.gain.shape), self.gain.shape[1:], eps=1e-3)
+        i, f, g, o = (normal * self.gain + self.bias).unbind(-2)
+        c = torch.sigmoid(f + 1) * c + torch.sigmoid(i) * candidate(g)
         return torch.sigmoid(o) * torch.tanh(self.cell(c)), c
 
 
-class GateNorm(nn.Module):
-    """Layer normalisation of each of ``gates`` groups of ``hidden`` columns."""
+class HyperLSTM(Cell):
+    """A layer-normalised LSTM whose weights' rows are scaled at each step by a smaller one (Ha et al., 2017).
 
-    def __init__(self, gates: int, hidden: int):
-        super().__init__()
-        self.gain, self.bias = nn.Parameter(torch.ones(gates, hidden)), nn.Parameter(torch.zeros(gates, hidden))
-
-    def forward(self, x: Tensor) -> Tensor:
-        gates, hidden = self.gain.shape
-        normal = F.layer_norm(x.float().view(-1, gates, hidden), (hidden,), eps=1e-3)
-        return (normal * self.gain + self.bias).flatten(1)
-
-
-class HyperLSTM(LayerNormLSTM):
-    """A LayerNormLSTM whose weights' rows are scaled at each step by a smaller one (Ha et al., 2017).
-
-    The small cell, of ``hyper`` units, sees [x, h]; from its output come, through embeddings of ``embedding`` numbers for each gate, the
-    scales of W_x x and of W_h h and a bias.
+    The small one, of ``hyper`` units, sees [x, h]; from its output come, through embeddings of ``embedding`` numbers for each gate, the
+    scales of W_x x and of W_h h and a bias. The rows of ``w_x`` and ``w_h`` are those of the small one's four gates, then the large one's.
     """
 
     def __init__(self, inputs: int, hidden: int, keep: float = 1.0, hyper: int = 256, embedding: int = 32):
         super().__init__(inputs, hidden, keep)
-        self.small = LayerNormLSTM(inputs + hidden, hyper, keep)
         self.state_sizes = (hidden, hidden, hyper, hyper)
-        self.embed = nn.Linear(hyper, 12 * embedding)  # x scales, h scales, biases; four gates each
-        self.scale = nn.Parameter(torch.full((8, embedding, hidden), 0.1 / embedding))
-        self.shift = nn.Parameter(torch.zeros(4, embedding, hidden))
+        small = nn.init.xavier_uniform_(torch.empty(4 * hyper, inputs + hidden))
+        large = nn.init.xavier_uniform_(torch.empty(4 * hidden, inputs))
+        self.w_x = nn.Parameter(torch.cat([small[:, :inputs], large]))
+        self.w_h = nn.Parameter(torch.cat([small[:, inputs:], orthogonal(4, hidden).detach()]))
+        self.w_small = orthogonal(4, hyper)
+        self.norms, self.small_norms = GateNorms(hidden), GateNorms(hyper)
+        self.embed = nn.Linear(hyper, 12 * embedding)  # of the scales of x, the scales of h, the biases; four gates each
+        self.unfold = nn.Parameter(torch.zeros(12, embedding, hidden))
         self.bias = nn.Parameter(torch.zeros(4 * hidden))
         with torch.no_grad():
+            self.unfold[:8] = 0.1 / embedding
             nn.init.zeros_(self.embed.weight[: 8 * embedding])
             nn.init.normal_(self.embed.weight[8 * embedding :], 0, 0.01)
             nn.init.ones_(self.embed.bias[: 8 * embedding])
             nn.init.zeros_(self.embed.bias[8 * embedding :])
 
-    def project(self, x: Tensor) -> Tensor:
-        small = F.linear(x, self.small.w_x[:, : x.shape[-1]])
-        return torch.cat([small, F.linear(x, self.w_x)], -1)
+    def input_weights(self) -> tuple[Tensor, Tensor | None]:
+        return self.w_x, None
 
     def step(self, x: Tensor, state: State) -> State:
         h, c, small_h, small_c = state
-        small_x, x = x.split([4 * self.small.hidden, 4 * self.hidden], -1)
-        small_x = small_x + F.linear(h, self.small.w_x[:, -self.hidden :])
-        small_h, small_c = self.small.step(small_x, (small_h, small_c))
-        embedded = self.embed(small_h).unflatten(-1, (12, -1)).transpose(0, 1)  # (12, B, embedding)
-        scale_x, scale_h = torch.bmm(embedded[:8], self.scale.to(embedded.dtype)).transpose(0, 1).flatten(1).chunk(2, -1)
-        shift = torch.bmm(embedded[8:], self.shift.to(embedded.dtype)).transpose(0, 1).flatten(1)
-        gates = scale_x * x + scale_h * F.linear(h, self.w_h) + shift + self.bias
-        return (*self.gate(gates, c), small_h, small_c)
+        sizes = (4 * small_h.shape[-1], 4 * self.hidden)
+        (small_x, x), (small, recurrent) = x.split(sizes, -1), F.linear(h, self.w_h).split(sizes, -1)
+        small_h, small_c = self.small_norms(small_x + small + F.linear(small_h, self.w_small), small_c, self.candidate)
+        embedded = self.embed(small_h).unflatten(-1, (12, -1)).transpose(0, 1)
+        factors = torch.bmm(embedded, self.unfold.to(embedded.dtype)).transpose(0, 1).flatten(1)
+        scale_x, scale_h, shift = factors.chunk(3, -1)
+        h, c = self.norms(scale_x * x + scale_h * recurrent + shift + self.bias, c, self.candidate)
+        return h, c, small_h, small_c
 
 
 CELLS = {"lstm": LSTM, "layer_norm": LayerNormLSTM, "hyper": HyperLSTM}
@@ -175,7 +187,7 @@ class Encoder(nn.Module):
         self.mean, self.log_variance = small_linear(2 * hidden, z_size), small_linear(2 * hidden, z_size)
 
     def forward(self, points: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """points: (B, T, 5), without the start token; lengths: (B,), 1 to T. Returns two (B, z_size); what is beyond a length has no effect."""
+        """points: (B, T, 5), without the start token; lengths: (B,), 1 to T: what is beyond has no effect. Returns two (B, z_size)."""
         points = points.transpose(0, 1)
         rows = torch.arange(points.shape[1], device=points.device)
         back = (lengths - 1 - torch.arange(len(points), device=points.device)[:, None]).clamp(min=0)
@@ -201,10 +213,7 @@ class Decoder(nn.Module):
     def forward(self, points: Tensor, z: Tensor | None, state: State | None = None) -> tuple[Tensor, State]:
         """points: (B, T, 5); z: (B, z_size). Returns y (B, T, 6 * mixtures + 3) and the last state."""
         state = self.start(len(points), z) if state is None else state
-        x = points.transpose(0, 1)
-        if z is not None:
-            x = torch.cat([x, z.expand(len(x), *z.shape)], -1)
-        outputs, state = self.cell(x, state)
+        outputs, state = self.cell(points.transpose(0, 1), state, z)
         return self.out(outputs).transpose(0, 1), state
 
 

@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.sketch_files import Sketch, from_drawing, from_lines, simplify, to_drawing
+from datamodules.sketch_files import Sketch, from_drawing, from_lines, read_svg, simplify, to_drawing
 from datamodules.sketches import pad
 from renderers import Drawing
 from zoo.drawer import Drawer
-from zoo.images import inked, trace
+from zoo.images import inked, read, trace
 from zoo.sketch_rnn.mixture import Mixture, kl, reconstruction
-from zoo.sketch_rnn.networks import Decoder, Encoder
+from zoo.sketch_rnn.networks import Cell, Decoder, Encoder
 
+PAPER = {  # Table 1, test set: classes -> w_KL -> (L_R, L_KL); 0.0: the decoder alone
+    ("cat",): {1.0: (-0.98, 0.29), 0.5: (-1.33, 0.70), 0.25: (-1.46, 1.01), 0.0: (-0.57,)},
+    ("pig",): {1.0: (-1.14, 0.22), 0.5: (-1.37, 0.49), 0.25: (-1.52, 0.80), 0.0: (-0.82,)},
+    ("cat", "pig"): {1.0: (-1.02, 0.22), 0.5: (-1.24, 0.49), 0.25: (-1.50, 0.98), 0.0: (-0.75,)},
+    ("crab", "face", "pig", "rabbit"): {1.0: (-0.91, 0.22), 0.5: (-1.04, 0.40), 0.25: (-1.47, 1.17), 0.0: (-0.67,)},
+    ("face",): {1.0: (-1.13, 0.27), 0.5: (-1.55, 0.71), 0.25: (-1.90, 1.44), 0.0: (-0.73,)},
+    ("firetruck",): {1.0: (-1.24, 0.22), 0.5: (-1.26, 0.24), 0.25: (-1.78, 1.10), 0.0: (-0.90,)},
+    ("garden",): {1.0: (-0.79, 0.20), 0.5: (-0.81, 0.25), 0.25: (-0.99, 0.54), 0.0: (-0.62,)},
+    ("owl",): {1.0: (-0.93, 0.20), 0.5: (-1.03, 0.34), 0.25: (-1.29, 0.77), 0.0: (-0.66,)},
+    ("mosquito",): {1.0: (-0.67, 0.30), 0.5: (-1.02, 0.66), 0.25: (-1.41, 1.54), 0.0: (-0.34,)},
+    ("yoga",): {1.0: (-0.80, 0.24), 0.5: (-1.07, 0.55), 0.25: (-1.51, 1.33), 0.0: (-0.48,)},
+}
 START = (0.0, 0.0, 1.0, 0.0, 0.0)
 LONGEST = 1000  # points of a sketch that is given to a model
+Source = Drawing | Sketch | str | os.PathLike[str]
+"""A sketch: a drawing, stroke-3, or a file: .json, .svg, or a picture whose lines are traced."""
 
 
 class SketchRNN(Drawer):
     """Learns from ``datamodules.Sketches``. Sketches in and out are Drawings of the ``pen``; inside, stroke-5 (§3.1).
 
-    conditional: with the encoder; or the decoder alone (§3.3). cell, encoder_cell: ``lstm``, ``layer_norm`` or ``hyper``. encoder_size,
-    decoder_size: their units. z_size: N_z. mixtures: M. keep: of the recurrent dropout. w_kl: w_KL. kl_min: KL_min. eta_min: η at the start;
-    eta_rate: R. lr falls to lr_min, by the factor lr_decay a step. compiled: training steps of the cells through torch.compile.
-    n_max, extent: set by training: the longest sketch, and the mean longer side of the training sketches in their unit.
+    conditional: with the encoder; or the decoder alone (§3.3). cell, encoder_cell: ``lstm``, ``layer_norm`` or ``hyper``.
+    encoder_size, decoder_size: their units. z_size: N_z. mixtures: M. keep: of the recurrent dropout. w_kl: w_KL. kl_min: KL_min.
+    eta_min: η at the start; eta_rate: R. lr falls to lr_min, by the factor lr_decay a step. compiled: the cells' steps go through
+    torch.compile. n_max, extent: set by training: the longest sketch; the mean longer side of the training sketches, in their unit.
     """
 
     def __init__(
@@ -56,6 +72,10 @@ class SketchRNN(Drawer):
         self.encoder = Encoder(encoder_cell, encoder_size, z_size, keep) if conditional else None
         self.decoder = Decoder(cell, decoder_size, z_size if conditional else 0, mixtures, keep)
 
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        return {"form": "stroke-5", "unit": "standard deviation of the training offsets", "extent": self.hparams["extent"]}
+
     # --- learning ---
 
     def setup(self, stage: str) -> None:
@@ -63,7 +83,8 @@ class SketchRNN(Drawer):
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             self.hparams.update(n_max=data.n_max, extent=data.extent)
             if self.hparams["compiled"]:
-                for cell in [m for m in self.modules() if hasattr(m, "step")]:
+                cells: list[Any] = [m for m in self.modules() if isinstance(m, Cell)]
+                for cell in cells:
                     cell.step = torch.compile(cell.step, dynamic=False)
 
     def losses(self, batch: dict[str, Any], generator: torch.Generator | None = None) -> dict[str, Tensor]:
@@ -103,6 +124,13 @@ class SketchRNN(Drawer):
         """test/L_R, test/L_KL, their parts, and the N_max by which they are divided."""
         self.evaluate(batch, index, "test")
 
+    def on_test_epoch_end(self) -> None:
+        """Say what the paper has for this cell of its Table 1, if it is one."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        known = PAPER.get(tuple(sorted(data.sources)), {}).get(self.hparams["w_kl"] if self.encoder else 0.0)
+        if known:
+            self.print(f"paper, Table 1: L_R {known[0]}" + (f", L_KL {known[1]}" if self.encoder else ", decoder only"))
+
     def configure_optimizers(self) -> Any:
         h = self.hparams
         optimizer = torch.optim.Adam(self.parameters(), self.lr)
@@ -118,13 +146,7 @@ class SketchRNN(Drawer):
 
     def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Pictures of light ink on dark (B, 1, S, S): traced, encoded and decoded, (B, T, 4). Shorter ones end in repeated points."""
-        sketches = []
-        for image in images:
-            lines = trace(image[0])
-            if not lines:
-                raise ValueError("there is no ink in the picture to make a sketch of")
-            sketches.append(from_lines(simplify(lines)))
-        made = [d.strokes for d in self.decode(self.encode(sketches), generator=generator)]
+        made = [d.strokes for d in self.decode(self.encode([traced(image) for image in images]), generator=generator)]
         longest = max(len(s) for s in made)
         return torch.stack([torch.cat([s, s[-1:].expand(longest - len(s), -1)]) for s in made])
 
@@ -178,9 +200,9 @@ class SketchRNN(Drawer):
             raise ValueError(f"n is {n}; expected at least 1")
         return [to_drawing(s) for s in self.generate(n, self.prior(n, generator), None, temperature, greedy, generator)]
 
-    def points(self, sketch: Drawing | Sketch) -> Tensor:
-        """A drawing, or stroke-3, as stroke-5 points (N, 5) in the model's unit: its longer side is the mean of the training sketches'."""
-        rows = from_drawing(sketch) if isinstance(sketch, Drawing) else np.asarray(sketch, np.float32)
+    def points(self, sketch: Source) -> Tensor:
+        """A sketch as stroke-5 points (N, 5) in the model's unit: its longer side is the mean of the training sketches'."""
+        rows = np.asarray(stroke3(sketch), np.float32)
         if rows.ndim != 2 or rows.shape[1] != 3 or not len(rows):
             raise ValueError(f"a sketch has the shape {rows.shape}; expected (N, 3) with at least one point: offsets x, y, pen lifted")
         if not np.isfinite(rows).all():
@@ -202,7 +224,7 @@ class SketchRNN(Drawer):
         return self.encoder
 
     @torch.no_grad()
-    def encode(self, sketches: Sequence[Drawing | Sketch]) -> Tensor:
+    def encode(self, sketches: Sequence[Source]) -> Tensor:
         """Latent means (B, N_z) of drawings, or of stroke-3 arrays."""
         encoder = self._encoder()
         rows = [self.points(s).to(self.device) for s in sketches]
@@ -214,12 +236,12 @@ class SketchRNN(Drawer):
         self._encoder()
         return [to_drawing(s) for s in self.generate(len(z), z.to(self.device), None, temperature, greedy, generator)]
 
-    def reconstruct(self, sketch: Drawing | Sketch, temperature: float = 0.1, **options: Any) -> Drawing:
+    def reconstruct(self, sketch: Source, temperature: float = 0.1, **options: Any) -> Drawing:
         """The model's own version of a sketch (§4.1). options: as of :meth:`sample`."""
         return self.decode(self.encode([sketch]), temperature, **options)[0]
 
     def interpolate(
-        self, a: Drawing | Sketch, b: Drawing | Sketch, steps: int = 10, spherical: bool = True, temperature: float = 0.1, **options: Any
+        self, a: Source, b: Source, steps: int = 10, spherical: bool = True, temperature: float = 0.1, **options: Any
     ) -> list[Drawing]:
         """``steps`` drawings on the way from one sketch to another (§4.2), both ends included."""
         if steps < 2:
@@ -229,7 +251,7 @@ class SketchRNN(Drawer):
         return self.decode(between(za, zb, t, spherical), temperature, **options)
 
     def corners(
-        self, sketches: Sequence[Drawing | Sketch], steps: int = 5, spherical: bool = True, temperature: float = 0.1, **options: Any
+        self, sketches: Sequence[Source], steps: int = 5, spherical: bool = True, temperature: float = 0.1, **options: Any
     ) -> list[Drawing]:
         """steps × steps drawings, row by row, between four sketches: upper left, upper right, lower left, lower right (supplement, §5)."""
         if len(sketches) != 4 or steps < 2:
@@ -240,14 +262,14 @@ class SketchRNN(Drawer):
         rows = [between(a, b, t, spherical) for a, b in zip(left, right, strict=True)]
         return self.decode(torch.cat(rows), temperature, **options)
 
-    def analogy(self, a: Drawing | Sketch, b: Drawing | Sketch, c: Drawing | Sketch, temperature: float = 0.1, **options: Any) -> Drawing:
+    def analogy(self, a: Source, b: Source, c: Source, temperature: float = 0.1, **options: Any) -> Drawing:
         """What is to c as b is to a: the drawing of z_c + z_b - z_a (§4.3)."""
         za, zb, zc = self.encode([a, b, c])
         return self.decode((zc + zb - za)[None], temperature, **options)[0]
 
     def complete(
         self,
-        sketch: Drawing | Sketch,
+        sketch: Source,
         n: int = 1,
         temperature: float = 0.4,
         greedy: bool = False,
@@ -267,6 +289,26 @@ class SketchRNN(Drawer):
                 f"the sketch has {len(prefix)} points; this model draws at most {self.hparams['n_max']}, so nothing is left to add"
             )
         return [to_drawing(s) for s in self.generate(n, self.prior(n, generator), prefix, temperature, greedy, generator)]
+
+
+def stroke3(source: Source) -> Sketch:
+    """Any sketch as stroke-3."""
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        if path.suffix.lower() == ".svg":
+            return read_svg(path)
+        if path.suffix.lower() != ".json":
+            return traced(inked(read(source, 1))[0])
+        source = Drawing.load(path)
+    return from_drawing(source) if isinstance(source, Drawing) else source
+
+
+def traced(picture: Tensor) -> Sketch:
+    """The lines of a picture (1, H, W) of light ink on dark. ValueError if it has none."""
+    lines = trace(picture[0])
+    if not lines:
+        raise ValueError("there is no ink in the picture to make a sketch of")
+    return from_lines(simplify(lines))
 
 
 def between(a: Tensor, b: Tensor, t: Tensor, spherical: bool) -> Tensor:
