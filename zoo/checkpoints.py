@@ -26,7 +26,15 @@ WEIGHTS = PACKAGE / "weights"
 LARGEST = 24 << 20  # bytes of one file of weights
 CLASSES = ("CanvasDrawer", "CanvasNetwork", "SketchRNN")  # what an entry may name
 LARGEST_ARGUMENT = 1 << 16  # of a number in init_args
-KINDS = {"name": str, "cls": str, "init_args": dict, "weights": dict, "renderer": str, "painter": str | None, "metrics": list}
+KINDS: dict[str, Any] = {
+    "name": str,
+    "cls": str,
+    "init_args": dict,
+    "weights": dict,
+    "renderer": str,
+    "painter": str | None,
+    "metrics": list,
+}
 KINDS |= {"preprocessing": dict, "data": dict, "paper": str, "deviations": list, "training": dict, "licence": str}
 HEADER = """\
 # The only list of checkpoints. `zoo show NAME` prints an entry; the values under metrics are written by `zoo evaluate NAME --write`.

@@ -1,6 +1,7 @@
 """What a new user does, from the first drawing to a published model of their own."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from zoo import checkpoints, cli
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
-from methods import METHODS, QUIET, sketches  # noqa: E402
+from methods import METHODS, QUIET, images, sketches  # noqa: E402
 
 
 def run(*args):
@@ -83,6 +84,30 @@ def test_every_method_is_fine_tuned_exported_measured_and_published(hub, method,
     run("publish", tmp_path / "tuned", "--to", "me")
     state = zoo.load(tmp_path / "tuned").state_dict()
     assert all(torch.equal(v, state[k]) for k, v in zoo.load("me/tuned").state_dict().items())
+
+
+def examples():
+    """The fine-tuning lines of the methods' READMEs."""
+    for readme in sorted((ROOT / "zoo").glob("*/README.md")):
+        for line in readme.read_text().splitlines():
+            if line.startswith("zoo fit --init_from"):
+                yield pytest.param(shlex.split(line, comments=True)[1:], id=line.split()[3])
+
+
+@pytest.mark.parametrize("command", examples())
+def test_the_readmes_examples_run(command, tmp_path):
+    """As they are written, but for the data, the length, and the size of the model."""
+    tiny = {
+        "CanvasNetwork": (lambda: zoo.CanvasNetwork(width=4), ["--data.steps=2", "--data.val_steps=1", "--data.batch_size=2"]),
+        "CanvasDrawer": (lambda: zoo.CanvasDrawer(steps=1), ["--data.batch_size=4"]),
+        "SketchRNN": (lambda: zoo.SketchRNN(encoder_size=4, decoder_size=4, z_size=2), ["--data.batch_size=4"]),
+    }
+    name = command[2]
+    make, small = tiny[checkpoints.entry(name).cls]
+    given = {name: str(checkpoints.save(make(), tmp_path / "start")), "my_images": str(images(tmp_path / "i"))}
+    given["[my_sketches]"] = f"[{sketches(tmp_path / 's.npz')}]"
+    args = [given.get(a, a) for a in command]
+    run(*args, *small, *QUIET, "--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}", "--trainer.max_steps=1")
 
 
 def test_conflicts_are_errors(zoo_list, image_folder, tmp_path, capsys):
