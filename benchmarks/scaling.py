@@ -57,12 +57,12 @@ def run(rank: int, ranks: int, port: int, options: list[str], steps: int, queue:
         "LOCAL_RANK": str(rank),
         "NODE_RANK": "0",
     }
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     torch.set_num_threads(1)
     clock = Clock()
     ddp = [f"--trainer.devices={ranks}", "--trainer.strategy=ddp"] if ranks > 1 else []
     limits = [f"--trainer.max_steps={steps + WARM}", "--trainer.limit_val_batches=0", "--trainer.logger=false"]
-    training.guards.FiniteGradients.setup = lambda self, trainer, *rest: trainer.callbacks.append(clock)  # type: ignore[method-assign]
+    training.guards.FiniteGradients.setup = lambda self, trainer, *rest, **more: trainer.callbacks.append(clock)  # type: ignore[method-assign]
     cli = training.main(["fit", *QUIET, *ddp, *limits, "--trainer.enable_checkpointing=false", *options])
     wall, own = (statistics.median(b[i] - a[i] for a, b in pairwise(clock.times[WARM - 1 :])) for i in (0, 1))
     size = sum(p.numel() for p in cli.model.parameters() if p.requires_grad)
@@ -79,7 +79,7 @@ def measure(options: list[str], ranks: int, steps: int) -> list[float]:
     children = [fork.Process(target=run, args=(r, ranks, port, options, steps, queue)) for r in range(ranks)]
     for child in children:
         child.start()
-    results = [queue.get(timeout=600) for _ in children]
+    results = [queue.get(timeout=120) for _ in children]
     for child in children:
         child.join()
     return [max(column) for column in zip(*results, strict=True)]
