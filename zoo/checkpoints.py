@@ -274,7 +274,7 @@ def describe(model: Any, name: str, packed: bytes, **fields: Any) -> Entry:
         fields.setdefault("painter", model.painter_name)
         fields.setdefault("preprocessing", model.preprocessing)
     weights = {"file": f"{name}.safetensors", "sha256": hashlib.sha256(packed).hexdigest(), "bytes": len(packed)}
-    init_args = {k: v for k, v in model.hparams.items() if k not in ("_instantiator", "lr")}
+    init_args = {k: v for k, v in model.hparams.items() if k not in ("_instantiator", "lr", "start_from")}
     return Entry(name, type(model).__name__, init_args, weights, **fields)
 
 

@@ -195,7 +195,9 @@ def cmd_interpolate(args: argparse.Namespace) -> int:
     if len(args.sketches) not in (0, 2, 4):
         raise ValueError(f"{len(args.sketches)} sketches; expected two, four, or none")
     model, options = sketcher(args)
-    ends = args.sketches or model.sample(2, **options)
+    if model.encoder is None:
+        raise ValueError(f"{args.model} is unconditional: it has no latent vectors to go between")
+    ends = args.sketches or list(model.prior(2, options["generator"]))
     options |= {"steps": args.steps, "spherical": not args.linear}
     if len(ends) == 4:
         save_all(model.corners(ends, **options), args, args.steps)

@@ -151,6 +151,56 @@ def test_resize_is_antialiased():
     assert (resize(checker, 8) - 0.5).abs().max() < 0.05
 
 
+# --- the order of batches ---
+
+
+class Progress:
+    """What of a Trainer decides the order of batches."""
+
+    def __init__(self, processed, rank=0, world=1):
+        from types import SimpleNamespace as Space
+
+        self.fit_loop = Space(epoch_loop=Space(batch_progress=Space(total=Space(processed=processed))))
+        self.global_rank, self.world_size, self.training = rank, world, True
+
+
+def order(data, **progress):
+    data.trainer = Progress(**progress)
+    return [tuple(batch.tolist()) for batch in data.train_dataloader().sampler]
+
+
+def test_the_kth_batch_follows_from_k(data_root, monkeypatch):
+    data = datamodules.MNIST(batch_size=5)
+    data.setup("fit")
+    first, second = order(data, processed=0), order(data, processed=3)
+    assert len(first) == 3  # 16 images: the last one waits for another epoch
+    assert first != second
+    assert order(data, processed=2) == [first[2], *second[:2]]  # stopped in mid-epoch
+    assert order(data, processed=0) == first
+    monkeypatch.setenv("PL_GLOBAL_SEED", "7")
+    assert order(data, processed=0) != first
+
+
+def test_each_rank_has_its_own_batches(data_root):
+    data = datamodules.MNIST(batch_size=2)
+    data.setup("fit")
+    whole = order(data, processed=0)
+    ranks = [order(data, processed=0, rank=r, world=3) for r in range(3)]
+    assert [len(r) for r in ranks] == [2, 2, 2]  # 8 batches, as many on each
+    assert sorted(b for r in ranks for b in r) == sorted(whole[:6])
+
+
+def test_random_numbers_of_a_batch_follow_from_its_number(data_root):
+    data = datamodules.MNIST()
+    drawn = []
+    for processed, rank in ((4, 0), (4, 0), (5, 0), (4, 1)):
+        data.trainer = Progress(processed, rank, 2)
+        data.on_before_batch_transfer((torch.zeros(1), torch.zeros(1)), 0)
+        drawn.append(torch.rand(1).item())
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn)) == 3
+
+
 # --- strokes ---
 
 

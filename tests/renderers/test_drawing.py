@@ -184,3 +184,32 @@ def test_to_another_renderer_keeps_the_geometry(source, target):
 def test_to_a_shape_is_refused(target):
     with pytest.raises(ValueError, match="cannot be turned into"):
         drawing().to(target)
+
+
+# --- grids ---
+
+
+def test_grid_places_drawings_row_by_row():
+    one = Drawing(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), "pen")
+    made = renderers.grid([one] * 5, columns=3, gap=0.0)
+    assert (made.renderer, made.aspect, len(made)) == ("pen-width", 1.5, 5)
+    expected = [[x / 3, y / 2, (x + 1) / 3, (y + 1) / 2] for y, x in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1))]
+    torch.testing.assert_close(made.strokes[:, :4], torch.tensor(expected))
+    assert renderers.grid([one] * 7).aspect == 1.0  # three by three
+    assert renderers.grid([one], columns=9).aspect == 1.0
+
+
+def test_a_grid_looks_like_its_cells():
+    parts = [Drawing(renderers.get("bezier").actions.random(3, generator=torch.Generator().manual_seed(i)), "bezier") for i in range(4)]
+    made = renderers.grid(parts, gap=0.0)
+    picture = made.render(128)
+    for i, part in enumerate(parts):
+        y, x = divmod(i, 2)
+        assert (picture[:, 64 * y : 64 * y + 64, 64 * x : 64 * x + 64] - part.render(64)).abs().mean() < 0.12
+
+
+def test_grids_refuse_what_does_not_fit():
+    one = Drawing(torch.zeros(1, 4), "pen")
+    for drawings, columns in (([], None), ([one], 0), ([one, one.to("bezier")], None)):
+        with pytest.raises(DrawingError):
+            renderers.grid(drawings, columns)

@@ -11,7 +11,7 @@ from PIL import Image, ImageSequence
 
 import renderers
 from renderers import Drawing
-from renderers.export import FORMATS, gcode
+from renderers.export import FORMATS, flipbook, gcode
 
 NAMES = renderers.names()
 
@@ -178,3 +178,17 @@ def test_a_full_disk_for_real():
         pytest.skip("this system has no /dev/full")
     with pytest.raises(OSError, match="No space left"):
         gcode.write(drawing(), Path("/dev/full"))
+
+
+def test_flipbook_goes_there_and_back(tmp_path):
+    parts = [Drawing(torch.tensor([[0.1, 0.1, 0.1 + 0.2 * i, 0.9]]), "pen") for i in range(4)]
+    flipbook(parts, tmp_path / "f.gif", size=64, seconds=0.1)
+    with Image.open(tmp_path / "f.gif") as image:
+        assert image.n_frames == 6
+        frames = []
+        for i in range(6):
+            image.seek(i)
+            frames.append((np.asarray(image.convert("L")).copy(), image.info["duration"]))
+    assert [d for _, d in frames] == [400, 100, 100, 400, 100, 100]
+    np.testing.assert_array_equal(frames[1][0], frames[5][0])
+    assert [p.name for p in tmp_path.iterdir()] == ["f.gif"]

@@ -40,6 +40,11 @@ def test_ranks_end_with_the_same_parameters_and_see_different_data(two_processes
     assert not set(one["seen"]) & set(two["seen"])
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_resumed_on_two_ranks_ends_as_one_that_was_not_stopped(two_processes, method):
+    assert [torch.load(two_processes["out"] / f"{method}-resumed-rank{rank}.pt") for rank in (0, 1)] == [True, True]
+
+
 @pytest.mark.parametrize("run", ["canvas_network", "canvas_drawer", "sketch_rnn-decoder"])
 def test_metrics_are_those_of_one_process(two_processes, run):
     """Reduced over ranks, with batches of different sizes in their right weight. (sketch-rnn with its encoder samples in validation.)"""

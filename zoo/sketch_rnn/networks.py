@@ -87,7 +87,7 @@ class LSTM(Cell):
         return torch.sigmoid(o) * torch.tanh(c), c
 
     def forward(self, x: Tensor, state: State | None = None, z: Tensor | None = None) -> tuple[Tensor, State]:
-        if self.training and self.keep < 1:
+        if (self.training and self.keep < 1) or len(x) * x.shape[1] < 32:  # preparing the kernel costs more than so few points
             return super().forward(x, state, z)
         x = x if z is None else torch.cat([x, z.expand(len(x), *z.shape)], -1)
         h, c = self.start(x) if state is None else state
@@ -184,7 +184,8 @@ class Encoder(nn.Module):
     def __init__(self, kind: str, hidden: int, z_size: int, keep: float):
         super().__init__()
         self.forwards, self.backwards = cell(kind, 5, hidden, keep), cell(kind, 5, hidden, keep)
-        self.mean, self.log_variance = small_linear(2 * hidden, z_size), small_linear(2 * hidden, z_size)
+        self.mean, self.log_variance = nn.Linear(2 * hidden, z_size), small_linear(2 * hidden, z_size)
+        nn.init.constant_(self.log_variance.bias, -4.0)  # little noise at first, so that the decoder learns to listen
 
     def forward(self, points: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """points: (B, T, 5), without the start token; lengths: (B,), 1 to T: what is beyond has no effect. Returns two (B, z_size)."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import zoo
 from datamodules.sketch_files import Sketch, from_drawing, from_lines, read_svg, simplify, to_drawing
 from datamodules.sketches import pad
 from renderers import Drawing
@@ -33,8 +34,8 @@ PAPER = {  # Table 1, test set: classes -> w_KL -> (L_R, L_KL); 0.0: the decoder
 }
 START = (0.0, 0.0, 1.0, 0.0, 0.0)
 LONGEST = 1000  # points of a sketch that is given to a model
-Source = Drawing | Sketch | str | os.PathLike[str]
-"""A sketch: a drawing, stroke-3, or a file: .json, .svg, or a picture whose lines are traced."""
+Source = Drawing | Sketch | str | os.PathLike[str] | Tensor
+"""A sketch: a drawing, stroke-3, or a file: .json, .svg, or a picture whose lines are traced; or a latent vector, where one is made."""
 
 
 class SketchRNN(Drawer):
@@ -42,8 +43,9 @@ class SketchRNN(Drawer):
 
     conditional: with the encoder; or the decoder alone (§3.3). cell, encoder_cell: ``lstm``, ``layer_norm`` or ``hyper``.
     encoder_size, decoder_size: their units. z_size: N_z. mixtures: M. keep: of the recurrent dropout. w_kl: w_KL. kl_min: KL_min.
-    eta_min: η at the start; eta_rate: R. lr falls to lr_min, by the factor lr_decay a step. compiled: the cells' steps go through
-    torch.compile. n_max, extent: set by training: the longest sketch; the mean longer side of the training sketches, in their unit.
+    eta_min: η at the start, and for the first eta_wait steps; eta_rate: R. lr falls to lr_min, by the factor lr_decay a step.
+    compiled: the cells' steps go through torch.compile. start_from: an unconditional model (whatever ``zoo.load`` takes) whose decoder
+    this one's begins as. n_max, extent: set by training: the longest sketch; the mean longer side of the training sketches, in their unit.
     """
 
     def __init__(
@@ -60,10 +62,12 @@ class SketchRNN(Drawer):
         kl_min: float = 0.2,
         eta_min: float = 0.01,
         eta_rate: float = 0.99995,
+        eta_wait: int = 0,
         lr: float = 1e-3,
         lr_min: float = 1e-5,
         lr_decay: float = 0.9999,
         compiled: bool = False,
+        start_from: str | None = None,
         n_max: int = 250,
         extent: float = 10.0,
     ):
@@ -82,10 +86,20 @@ class SketchRNN(Drawer):
         if stage == "fit":
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             self.hparams.update(n_max=data.n_max, extent=data.extent)
+            if self.hparams["start_from"]:
+                self.begin_as(zoo.load(self.hparams["start_from"]))
             if self.hparams["compiled"]:
                 cells: list[Any] = [m for m in self.modules() if isinstance(m, Cell)]
                 for cell in cells:
                     cell.step = torch.compile(cell.step, dynamic=False)
+
+    def begin_as(self, other: SketchRNN) -> None:
+        """Take over the decoder of an unconditional model; the latent vector has little effect on it at first."""
+        mine = self.decoder.state_dict()
+        for name, value in other.decoder.state_dict().items():
+            wide = mine[name]
+            mine[name] = value if value.shape == wide.shape else torch.cat([value, 0.1 * wide[:, value.shape[1] :]], 1)
+        self.decoder.load_state_dict(mine)
 
     def losses(self, batch: dict[str, Any], generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """L_s, L_p, their sum L_R, and L_KL, of a batch of ``datamodules.Sketches``; the latent vectors are sampled (eq. 2)."""
@@ -107,7 +121,7 @@ class SketchRNN(Drawer):
         if "L_KL" not in found:
             return found["L_R"]
         h = self.hparams
-        eta = 1 - (1 - h["eta_min"]) * h["eta_rate"] ** self.global_step
+        eta = 1 - (1 - h["eta_min"]) * h["eta_rate"] ** max(0, self.global_step - h["eta_wait"])
         return found["L_R"] + h["w_kl"] * eta * found["L_KL"].clamp(min=h["kl_min"])
 
     def evaluate(self, batch: dict[str, Any], index: int, split: str) -> None:
@@ -225,11 +239,14 @@ class SketchRNN(Drawer):
 
     @torch.no_grad()
     def encode(self, sketches: Sequence[Source]) -> Tensor:
-        """Latent means (B, N_z) of drawings, or of stroke-3 arrays."""
+        """Latent means (B, N_z) of sketches; a latent vector (N_z,) among them stays as it is."""
         encoder = self._encoder()
-        rows = [self.points(s).to(self.device) for s in sketches]
-        lengths = torch.tensor([len(r) for r in rows], device=self.device)
-        return encoder(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), lengths)[0]
+        rows = [self.points(s).to(self.device) for s in sketches if not isinstance(s, Tensor)]
+        means = iter(())
+        if rows:
+            lengths = torch.tensor([len(r) for r in rows], device=self.device)
+            means = iter(encoder(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), lengths)[0])
+        return torch.stack([s.to(self.device) if isinstance(s, Tensor) else next(means) for s in sketches])
 
     def decode(self, z: Tensor, temperature: float = 0.1, greedy: bool = False, generator: torch.Generator | None = None) -> list[Drawing]:
         """A drawing of each latent vector (B, N_z)."""
@@ -300,6 +317,8 @@ def stroke3(source: Source) -> Sketch:
         if path.suffix.lower() != ".json":
             return traced(inked(read(source, 1))[0])
         source = Drawing.load(path)
+    if isinstance(source, Tensor):
+        raise ValueError("this takes a sketch, not a latent vector or a tensor: a drawing, a file, or an array (N, 3)")
     return from_drawing(source) if isinstance(source, Drawing) else source
 
 
