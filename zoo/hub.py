@@ -27,6 +27,8 @@ def asking(what: str, call: Callable[[], T], remedy: str = "") -> T:
     for attempt in range(1, TRIES + 1):
         try:
             return call()
+        except CheckpointError:
+            raise
         except (network, errors.HFValidationError, OSError, RuntimeError, UnicodeError) as e:
             status = getattr(getattr(e.__cause__ or e, "response", None) or getattr(e, "response", None), "status_code", None)
             lasting = isinstance(e, (errors.LocalEntryNotFoundError, errors.HFValidationError, UnicodeError))
