@@ -34,7 +34,8 @@ class CLI(LightningCLI):
         names = [a.split("=", 1)[1] if "=" in a else argv[i + 1] for i, a in enumerate(argv) if a.split("=")[0] == "--init_from"]
         if names and names[-1] != "null":
             entry = checkpoints.find(names[-1]).entry
-            start = {"class_path": f"zoo.{entry.cls}", "init_args": entry.init_args}
+            arguments = {k: v for k, v in entry.init_args.items() if k != "start_from"}  # it has started: its own weights count
+            start = {"class_path": f"zoo.{entry.cls}", "init_args": arguments}
             for subparser in self._subcommand_parsers.values():
                 subparser.set_defaults({"model": start})
         super().parse_arguments(parser, args)

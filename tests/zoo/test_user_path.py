@@ -86,6 +86,17 @@ def test_every_method_is_fine_tuned_exported_measured_and_published(hub, method,
     assert all(torch.equal(v, state[k]) for k, v in zoo.load("me/tuned").state_dict().items())
 
 
+def test_fine_tuning_starts_from_the_weights_and_not_from_what_they_started_from(tmp_path):
+    """A sketch-rnn whose decoder once began as another's keeps its own."""
+    model = zoo.SketchRNN(encoder_size=4, decoder_size=4, z_size=2, mixtures=2, start_from="gone")
+    start = checkpoints.save(model, tmp_path / "start")
+    data = ("--data", "Sketches", f"--data.sources=[{sketches(tmp_path / 's.npz')}]", "--data.batch_size=4")
+    ckpt = fit(tmp_path, "--init_from", start, *data, "--model.lr=1e-9", "--model.lr_min=1e-9", "--trainer.max_steps=1")
+    tuned = torch.load(ckpt, weights_only=True)["state_dict"]
+    for key, value in zoo.load(start).state_dict().items():
+        torch.testing.assert_close(tuned[key], value, atol=1e-7, rtol=0)
+
+
 def examples():
     """The fine-tuning lines of the methods' READMEs."""
     for readme in sorted((ROOT / "zoo").glob("*/README.md")):
