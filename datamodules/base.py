@@ -159,6 +159,12 @@ class Batches(DistributedSampler[Any]):
         batches = self.data.batches(self.name, generator)
         if self.name == "train":  # as many on each rank
             batches = batches[: len(batches) // self.num_replicas * self.num_replicas] or batches * self.num_replicas
+        elif len(batches) < self.num_replicas:  # every rank needs something to measure, or the others wait for it
+            batches = list(torch.cat(batches).tensor_split(self.num_replicas))
+            if not len(batches[-1]):
+                raise DataError(
+                    f"{self.name} has fewer items than there are processes, {self.num_replicas}. Give it more data, or use fewer."
+                )
         return batches[self.rank :: self.num_replicas]
 
     def __len__(self) -> int:

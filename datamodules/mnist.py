@@ -8,6 +8,7 @@ import io
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import ClassVar
 
 import numpy as np
@@ -78,7 +79,7 @@ def read_npz(path: Path, ndim: int) -> np.ndarray:
     try:
         with zipfile.ZipFile(path) as z, z.open("arr_0.npy") as f:
             array = np.load(io.BytesIO(f.read(LARGEST)), allow_pickle=False)
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as e:
+    except (OSError, KeyError, ValueError, EOFError, RuntimeError, MemoryError, TokenError, zipfile.BadZipFile, zlib.error) as e:
         raise DataError(f"{path} is not a whole .npz file with an array arr_0 ({e}). Delete it and fetch it anew.") from e
     if array.dtype != np.uint8 or array.ndim != ndim:
         raise DataError(f"{path} holds {array.dtype} {array.shape}; expected uint8 with {ndim} dimensions.")

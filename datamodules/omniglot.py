@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from datamodules.base import DataError, DataModule, Images
@@ -31,7 +31,9 @@ def read_zip(path: Path) -> tuple[np.ndarray, list[str]]:
                         raise DataError(f"{path}: {name} is {image.size[0]}×{image.size[1]} pixels, expected {SIZE}×{SIZE}.")
                     images.append(np.asarray(image.convert("L")))
                 classes.append("/".join(name.split("/")[-3:-1]))
-    except (OSError, zipfile.BadZipFile, UnidentifiedImageError) as e:
+    except DataError:
+        raise
+    except Exception as e:  # zipfile and Pillow raise what the bytes lead them to
         raise DataError(f"{path} is not a whole Omniglot archive ({e}). Delete it and run again to download it anew.") from e
     if not images:
         raise DataError(f"{path} holds no .png drawing; expected FOLDER/ALPHABET/CHARACTER/NAME.png.")

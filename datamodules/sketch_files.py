@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, cast
 
 import numpy as np
@@ -132,7 +133,9 @@ def read_npz(path: Path) -> dict[str, list[Sketch]]:
             if missing:
                 raise DataError(f"{path} lacks {', '.join(sorted(missing))}; a sketch-rnn .npz holds train, valid and test.")
             return {name: read_member(path, z, name) for name in ("train", "valid", "test")}
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as e:
+    except DataError:
+        raise
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as e:  # the last: encrypted, or a later zip
         raise DataError(f"{path} is not a whole .npz ({e}). {AGAIN}") from e
 
 
@@ -149,7 +152,7 @@ def read_member(path: Path, z: zipfile.ZipFile, name: str) -> list[Sketch]:
             if not isinstance(array, Array) or array.kind != "O" or tuple(array.shape) != shape or len(array.content) != shape[0]:
                 raise DataError(f"{path}: {name} is not a list of sketches. {AGAIN}")
             sketches = [s.numbers() if isinstance(s, Array) and s.kind != "O" else s for s in array.content]
-        except (pickle.UnpicklingError, ValueError, TypeError, AttributeError, IndexError, KeyError, MemoryError, OverflowError) as e:
+        except (pickle.UnpicklingError, ValueError, TypeError, AttributeError, LookupError, MemoryError, OverflowError, TokenError) as e:
             raise DataError(f"{path}: {name} is not a pickled array of sketches: {e}. {AGAIN}") from e
     return [checked(s, f"{path}: {name}, sketch {i}") for i, s in enumerate(sketches)]
 

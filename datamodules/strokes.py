@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 import renderers
-from datamodules.base import DataModule
+from datamodules.base import DataModule, done
 
 VALIDATION, TEST = 1 << 40, 1 << 41  # where these splits' seeds start; training's never come so far
 
@@ -60,8 +60,11 @@ class Strokes(DataModule):
 
     def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> dict[str, Tensor]:
         seed = int(batch[0])
-        if seed < VALIDATION and self.trainer is not None:  # each epoch draws new strokes
-            seed += self.trainer.current_epoch * self.steps * 1009
+        if (
+            seed < VALIDATION and self.trainer is not None
+        ):  # each epoch draws new strokes; it is counted in batches, as a resumed run has them
+            epoch = done(self.trainer) // max(1, self.steps // self.trainer.world_size)
+            seed += epoch * self.steps * 1009
         return self.rollouts(seed, batch.device)
 
     @torch.no_grad()

@@ -6,11 +6,12 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import tempfile
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
@@ -24,6 +25,17 @@ PACKAGE = Path(__file__).parent
 WEIGHTS = PACKAGE / "weights"
 LARGEST = 24 << 20  # bytes of one file of weights
 CLASSES = ("CanvasDrawer", "CanvasNetwork", "SketchRNN")  # what an entry may name
+LARGEST_ARGUMENT = 1 << 16  # of a number in init_args
+KINDS: dict[str, Any] = {
+    "name": str,
+    "cls": str,
+    "init_args": dict,
+    "weights": dict,
+    "renderer": str,
+    "painter": str | None,
+    "metrics": list,
+}
+KINDS |= {"preprocessing": dict, "data": dict, "paper": str, "deviations": list, "training": dict, "licence": str}
 HEADER = """\
 # The only list of checkpoints. `zoo show NAME` prints an entry; the values under metrics are written by `zoo evaluate NAME --write`.
 """
@@ -54,10 +66,18 @@ class Entry:
     def __post_init__(self) -> None:
         if self.cls not in CLASSES:
             raise CheckpointError(f"{self.name}: class {self.cls!r} is none of the zoo's: {', '.join(CLASSES)}")
+        for key, kind in KINDS.items():
+            if not isinstance(getattr(self, key), kind):
+                raise CheckpointError(f"{self.name}: {key} is {getattr(self, key)!r}, expected a {kind}")
         if lacks := {"file", "sha256", "bytes"} - set(self.weights):
             raise CheckpointError(f"{self.name}: weights lack {', '.join(sorted(lacks))}")
-        if Path(self.weights["file"]).name != self.weights["file"]:
-            raise CheckpointError(f"{self.name}: weights file {self.weights['file']!r} must be a plain file name")
+        file, sha, size = (self.weights[k] for k in ("file", "sha256", "bytes"))
+        if not (isinstance(sha, str) and isinstance(size, int)):
+            raise CheckpointError(f"{self.name}: weights have the sha256 {sha!r} and {size!r} bytes; expected a text and a number")
+        if not (isinstance(file, str) and re.fullmatch(r"[\w-][\w.-]*", file)):
+            raise CheckpointError(f"{self.name}: weights file {file!r} must be a plain file name")
+        if huge := [f"{k} = {v}" for k, v in self.init_args.items() if isinstance(v, (int, float)) and not abs(v) <= LARGEST_ARGUMENT]:
+            raise CheckpointError(f"{self.name}: init_args ask for {', '.join(huge)}; numbers up to {LARGEST_ARGUMENT} are taken")
 
 
 def list_path() -> Path:
@@ -70,8 +90,11 @@ def list_path() -> Path:
 def entries() -> dict[str, Entry]:
     """All entries of checkpoints.yaml by name."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    data = yaml.load(list_path().read_text(encoding="utf-8"), loader) or {}  # noqa: S506 (a safe one, in C where there is one)
-    return {name: Entry(name, **fields) for name, fields in data.items()}
+    try:
+        data = yaml.load(list_path().read_text(encoding="utf-8"), loader) or {}  # noqa: S506 (a safe one, in C where there is one)
+        return {name: Entry(name, **fields) for name, fields in data.items()}
+    except (yaml.YAMLError, TypeError, AttributeError) as e:
+        raise CheckpointError(f"{list_path()} is not a list of checkpoints: {e}") from e
 
 
 def names() -> list[str]:
@@ -110,6 +133,16 @@ def write_entries(changed: dict[str, Entry]) -> None:
     entries.cache_clear()
 
 
+def write_entry(source: str, changed: Entry) -> None:
+    """Write an entry back where it came from: checkpoints.yaml, or the config.json of a folder."""
+    if source in entries():
+        write_entries({changed.name: changed})
+    elif Path(source).is_dir():
+        atomic_write(Path(source) / "config.json", json.dumps(asdict(changed), indent=1).encode())
+    else:
+        raise CheckpointError(f"{source} is neither in checkpoints.yaml nor a folder: nothing can be written to it")
+
+
 def verified(entry: Entry, path: Path, remedy: str) -> bytes:
     """The bytes of a weights file whose size and sha256 are the entry's. CheckpointError, with the remedy, otherwise."""
     if not path.is_file():
@@ -126,6 +159,7 @@ def verified(entry: Entry, path: Path, remedy: str) -> bytes:
 
 def build(entry: Entry, data: bytes, source: str) -> Painter | Drawer:
     """A model of the entry's class and arguments with these weights, in float32, eval mode and without gradients."""
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load as from_safetensors
 
@@ -133,17 +167,62 @@ def build(entry: Entry, data: bytes, source: str) -> Painter | Drawer:
         state = {k: v.float() if v.is_floating_point() else v for k, v in from_safetensors(data).items()}
     except SafetensorError as e:
         raise CheckpointError(f"{entry.name}: {source} is not a safetensors file ({e}). Fetch it again.") from e
+    make = getattr(zoo, entry.cls)
     try:
-        model = getattr(zoo, entry.cls)(**entry.init_args)
-    except (TypeError, ValueError) as e:
+        with torch.device("meta"):  # takes no memory, whatever the arguments ask for
+            plan = make(**entry.init_args)
+    except Exception as e:  # the arguments may be anything
         raise CheckpointError(f"{entry.name}: {entry.cls} cannot be made of its init_args: {e}") from e
     try:
-        model.load_state_dict(state, strict=True)
+        plan.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as e:
         raise CheckpointError(
             f"{entry.name}: {source} does not fit {entry.cls}({entry.init_args}): {e}\nIt needs the file that belongs to these arguments."
         ) from e
+    model = make(**entry.init_args)
+    model.load_state_dict(state, strict=True)
     return model.eval().requires_grad_(False)
+
+
+class Found(NamedTuple):
+    """Where a checkpoint is: its entry, its weights file, what to do if that is bad, and whether it lies in the Hub's cache."""
+
+    entry: Entry
+    path: Path
+    remedy: str
+    cached: bool = False
+
+
+def find(source: str | os.PathLike[str], local_files_only: bool = False) -> Found:
+    """What :func:`load` takes, looked up, and fetched if it must be. The weights are not looked at yet."""
+    text = os.fspath(source)
+    again = "It is taken out of the cache: load again to download it anew."
+    if text in entries():
+        found = entry(text)
+        path = WEIGHTS / found.weights["file"]
+        if path.is_file() or "hub" not in found.weights:
+            return Found(found, path, "Reinstall strokezoo, or restore the file from the repository.")
+        from zoo.hub import fetch
+
+        hub = found.weights["hub"]
+        return Found(found, fetch(hub["repo"], found.weights["file"], hub["revision"], local_files_only), again, cached=True)
+    if Path(text).is_dir():
+        found = read_entry(Path(text) / "config.json")
+        return Found(found, Path(text) / found.weights["file"], "Save the checkpoint again.")
+    if text.count("/") == 1 and not Path(text).exists() and not text.startswith((".", "/", "~")):
+        from zoo.hub import fetch, forget
+
+        repo, _, revision = text.partition("@")
+        config = fetch(repo, "config.json", revision or None, local_files_only)
+        try:
+            found = read_entry(config)
+        except CheckpointError:
+            forget(config)
+            raise
+        commit = config.parent.name  # of the same commit, whatever is published meanwhile
+        return Found(found, fetch(repo, found.weights["file"], commit, local_files_only), again, cached=True)
+    entry(text)  # raises: no such name
+    raise AssertionError
 
 
 def load(source: str | os.PathLike[str], device: str = "cpu", local_files_only: bool = False) -> Any:
@@ -152,31 +231,16 @@ def load(source: str | os.PathLike[str], device: str = "cpu", local_files_only: 
     source: a name of :func:`names`; a folder written by :func:`save`; or a Hub repository ``org/repo`` or ``org/repo@revision``.
     local_files_only: never use the network. Raises CheckpointError where the weights are missing, corrupt or do not fit.
     """
-    text = os.fspath(source)
-    if text in entries():
-        found = entry(text)
-        path = WEIGHTS / found.weights["file"]
-        if path.is_file() or "hub" not in found.weights:
-            remedy = "Reinstall strokezoo, or restore the file from the repository."
-        else:
-            from zoo.hub import fetch
+    found = find(source, local_files_only)
+    try:
+        data = verified(found.entry, found.path, found.remedy)
+    except CheckpointError:
+        if found.cached:
+            from zoo.hub import forget
 
-            hub = found.weights["hub"]
-            path = fetch(hub["repo"], found.weights["file"], hub["revision"], local_files_only)
-            remedy = "Delete it and load again to download it anew."
-    elif Path(text).is_dir():
-        found = read_entry(Path(text) / "config.json")
-        path, remedy = Path(text) / found.weights["file"], "Save the checkpoint again."
-    elif text.count("/") == 1 and not Path(text).exists() and not text.startswith((".", "/", "~")):
-        from zoo.hub import fetch
-
-        repo, _, revision = text.partition("@")
-        found = read_entry(fetch(repo, "config.json", revision or None, local_files_only))
-        path = fetch(repo, found.weights["file"], revision or None, local_files_only)
-        remedy = "Delete it and load again to download it anew."
-    else:
-        entry(text)  # raises: no such name
-    return build(found, verified(found, path, remedy), str(path)).to(device)
+            forget(found.path)
+        raise
+    return build(found.entry, data, str(found.path)).to(device)
 
 
 def read_entry(path: Path) -> Entry:
@@ -187,7 +251,7 @@ def read_entry(path: Path) -> Entry:
         return Entry(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as e:
         raise CheckpointError(f"{path.parent} is not a checkpoint: it has no {path.name}") from e
-    except (ValueError, TypeError) as e:
+    except (ValueError, TypeError, RecursionError) as e:
         raise CheckpointError(f"{path} does not describe a checkpoint: {e}") from e
 
 

@@ -24,7 +24,7 @@ common options:
   --model CLASS            CanvasDrawer, CanvasNetwork, SketchRNN; --model.ARGUMENT sets its arguments
   --data CLASS             MNIST, KMNIST, Omniglot, SVHN, ImageFolder, Strokes, Sketches; --data.ARGUMENT sets its arguments
   --data.root FOLDER       where the data is (default: $ZOO_DATA, else a cache folder)
-  --init_from NAME         start from a checkpoint's weights, with its class and arguments (fit)
+  --init_from NAME         start from a checkpoint's weights, with its class and arguments (fit); a folder or org/repo too
   --ckpt_path FILE         resume, or use, a training checkpoint
   --trainer.ARGUMENT VALUE any argument of Lightning's Trainer: max_steps, devices, strategy, precision, …
   --seed_everything N      seed (default 0)
@@ -87,15 +87,25 @@ def parser() -> argparse.ArgumentParser:
     add_output(c, "")
 
     c = commands.add_parser("evaluate", help="measure checkpoints on their test sets, and compare with checkpoints.yaml")
-    c.add_argument("names", nargs="*", metavar="NAME")
+    c.add_argument(
+        "names", nargs="*", metavar="NAME", help="a name of `zoo list`, a folder written by `zoo export`, or org/repo on the Hub"
+    )
     c.add_argument("--all", action="store_true", help="all checkpoints")
-    c.add_argument("--write", action="store_true", help="write the measured values to checkpoints.yaml")
+    c.add_argument("--data", metavar="YAML", help="another test set, e.g. '{class: ImageFolder, root: my_images, image_size: 64}'")
+    c.add_argument("--write", action="store_true", help="write the measured values to checkpoints.yaml, or to the folder's config.json")
 
     c = commands.add_parser("export", help="turn a training checkpoint into one that zoo.load reads")
     c.add_argument("ckpt", type=Path, metavar="FILE.ckpt")
     c.add_argument("--name", required=True, help="its name")
     c.add_argument("--out", type=Path, metavar="FOLDER", help="where to (default: ./NAME)")
     c.add_argument("--bundle", action="store_true", help="for maintainers: put it into zoo/weights and checkpoints.yaml instead")
+
+    c = commands.add_parser("publish", help="put a checkpoint on the Hugging Face Hub")
+    c.add_argument("name", metavar="NAME", help="a name of `zoo list`, or a folder written by `zoo export`")
+    c.add_argument("--to", required=True, metavar="ORG", help="the user or organisation; it becomes ORG/NAME there")
+    c.add_argument("--tag", metavar="VERSION", help="its version (default: that of this library)")
+    c.add_argument("--private", action="store_true", help="only for those who may read the organisation's private models")
+    c.add_argument("--dry-run", action="store_true", help="make and check all files, show the card, send nothing")
 
     for name in TRAINING:
         commands.add_parser(name, help=ABOUT[name], add_help=False)
@@ -255,10 +265,19 @@ def cmd_evaluate(args: argparse.Namespace) -> int:
 
     if bool(args.names) == args.all:
         raise ValueError("say which checkpoints: `zoo evaluate NAME…`, or `zoo evaluate --all`")
-    entries = [checkpoints.entry(n) for n in (checkpoints.names() if args.all else args.names)]
+    data = None
+    if args.data:
+        import yaml
+
+        try:
+            data = yaml.safe_load(args.data)
+        except yaml.YAMLError as e:
+            raise ValueError(f"--data {args.data!r} is not YAML: {e}") from e
+        if not isinstance(data, dict) or "class" not in data:
+            raise ValueError(f"--data {args.data!r} names no class; expected e.g. '{{class: ImageFolder, root: my_images}}'")
     from zoo.evaluate import evaluate
 
-    held = evaluate(entries, write=args.write)
+    held = evaluate(checkpoints.names() if args.all else args.names, write=args.write, data=data)
     return 0 if held or args.write else 1
 
 
@@ -267,6 +286,18 @@ def cmd_export(args: argparse.Namespace) -> int:
 
     print(export(args.ckpt, args.name, args.out, args.bundle))
     return 0
+
+
+def cmd_publish(args: argparse.Namespace) -> int:
+    from zoo.hub import publish
+
+    print(publish(args.name, args.to, args.private, args.dry_run, args.tag))
+    return 0
+
+
+def of_worker(text: str) -> str:
+    """What a loading process had to say, without the traceback that torch wraps around it."""
+    return text.strip().rsplit("datamodules.base.DataError: ", 1)[-1] if "Original Traceback" in text else text
 
 
 def recipe(argument: str, before: str) -> str:
@@ -295,7 +326,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as e:
         if os.environ.get("ZOO_TRACEBACK"):
             raise
-        print(f"zoo: error: {e}", file=sys.stderr)
+        print(f"zoo: error: {of_worker(str(e))}", file=sys.stderr)
         return 1
 
 

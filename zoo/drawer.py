@@ -15,6 +15,7 @@ import renderers
 from datamodules.base import resize
 from renderers import Drawing, Renderer
 from zoo.images import read
+from zoo.metrics import pictures
 from zoo.painter import Painter, adam_cosine
 from zoo.tiling import boxes, split
 
@@ -36,7 +37,7 @@ class Drawer(LightningModule, ABC):
         self.image_size, self.channels, self.lr = image_size, channels, lr
         self.painter_name = painter
         self._painter: list[Renderer] = []  # in a list: its weights are not this module's
-        self.mse = MeanSquaredError()
+        self.pictures = pictures()
         self.painter_mse = MeanSquaredError()
 
     @property
@@ -101,17 +102,24 @@ class Drawer(LightningModule, ABC):
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
         target = batch.get("target", batch["image"])
         strokes = self.strokes(batch["image"]).float()
-        self.mse(self.exact.render(strokes, self.image_size), target)
-        self.painter_mse(self.painter.render(strokes, self.image_size), target)
+        drawn = self.exact.render(strokes, self.image_size)
+        with torch.autocast(self.device.type, enabled=False):  # ssim is a difference of squares: bfloat16 would lose it
+            self.pictures.update(drawn.float(), target.float())
+        self.painter_mse.update(self.painter.render(strokes, self.image_size), target)
+
+    def log_figures(self, split: str, batch: dict[str, Tensor]) -> None:
+        figures = {f"{split}/{name}": metric for name, metric in self.pictures.items()} | {f"{split}/painter_mse": self.painter_mse}
+        self.log_dict(figures, batch_size=len(batch["image"]))
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
         self.evaluate_batch(batch)
-        self.log_dict({"val/mse": self.mse, "val/painter_mse": self.painter_mse}, prog_bar=True, batch_size=len(batch["image"]))
+        self.log_figures("val", batch)
 
     def test_step(self, batch: dict[str, Tensor], index: int) -> None:
-        """test/mse: of the drawing on the renderer itself. test/painter_mse: of the same strokes on the painter."""
+        """test/mse, psnr, ssim: of the drawing on the renderer itself (see ``zoo.metrics``). test/painter_mse: of the same strokes on the
+        painter."""
         self.evaluate_batch(batch)
-        self.log_dict({"test/mse": self.mse, "test/painter_mse": self.painter_mse}, batch_size=len(batch["image"]))
+        self.log_figures("test", batch)
 
     def predict_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         return self.strokes(batch["image"])

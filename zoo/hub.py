@@ -1,17 +1,110 @@
-"""Fetching checkpoints from the Hugging Face Hub."""
+"""The Hugging Face Hub: fetching checkpoints from it, and publishing them to it."""
 
 from __future__ import annotations
 
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
-from zoo.checkpoints import CheckpointError
+import zoo
+from zoo.checkpoints import CheckpointError, entries, find, verified, write_entry
+
+T = TypeVar("T")
+TRIES, WAIT = 3, 2.0  # of a request that the Hub could not answer; seconds before the second try, doubled before the third
+
+
+def asking(what: str, call: Callable[[], T], remedy: str = "") -> T:
+    """The answer of the Hub, asked again where it is out of order (5xx) or the connection breaks.
+
+    CheckpointError where it does not come; its text never holds the token.
+    """
+    from huggingface_hub import errors, get_token
+
+    network: Any = getattr(errors, "HTTPError", OSError)  # httpx's, in versions that use it
+    for attempt in range(1, TRIES + 1):
+        try:
+            return call()
+        except CheckpointError:
+            raise
+        except (network, errors.HFValidationError, OSError, RuntimeError, UnicodeError) as e:
+            status = getattr(getattr(e.__cause__ or e, "response", None) or getattr(e, "response", None), "status_code", None)
+            lasting = isinstance(e, (errors.LocalEntryNotFoundError, errors.HFValidationError, UnicodeError))
+            if lasting or attempt == TRIES or (status is not None and status < 500):
+                text = str(e).replace(get_token() or "\0", "***").strip()
+                raise CheckpointError(f"{what}: {text}{remedy if status in (401, 403) else ''}") from None
+            time.sleep(WAIT * 2 ** (attempt - 1))
+    raise AssertionError  # not reached
 
 
 def fetch(repo: str, file: str, revision: str | None, local_files_only: bool) -> Path:
     """A file of a Hub repository, from the cache if it is there. Its content is checked by the caller, against our own sha256."""
-    from huggingface_hub import errors, hf_hub_download
+    from huggingface_hub import hf_hub_download
 
-    try:
+    def get() -> Path:
         return Path(hf_hub_download(repo, file, revision=revision, local_files_only=local_files_only, library_name="strokezoo"))
-    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.HFValidationError, OSError) as e:
-        raise CheckpointError(f"could not get {file} of {repo} from the Hub: {e}") from e
+
+    return asking(f"could not get {file} of {repo} from the Hub", get)
+
+
+def forget(path: Path) -> None:
+    """Take a bad file out of the cache, the blob with its name, so that the next load fetches it anew."""
+    path.resolve().unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
+def same(found: Any, data: bytes) -> bool:
+    """Whether what the Hub says of a file (``RepoFile``) is true of these bytes."""
+    if found.lfs is not None:
+        return bool(found.lfs.sha256 == hashlib.sha256(data).hexdigest())
+    return bool(found.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest())  # git's own
+
+
+def upload(repo: str, files: dict[str, bytes], tag: str, private: bool = False) -> str:
+    """Make the repository hold these files, in one commit with this tag. Returns the commit's hash.
+
+    What is there already is not sent again, so it may be interrupted anywhere and run again. A tag never moves: CheckpointError where it
+    stands on other files. The pictures follow from the weights, but may differ between machines: they are not compared.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    api = HfApi(library_name="strokezoo")
+    api.create_repo(repo, private=private, exist_ok=True)
+    tags = {t.name: t.target_commit for t in api.list_repo_refs(repo).tags}
+    compared = [f for f in files if f == "README.md" or f.endswith((".safetensors", "config.json"))]
+    if tag in tags:
+        there = {i.path: i for i in api.get_paths_info(repo, compared, revision=tag)}
+        differ = [f for f in compared if f not in there or not same(there[f], files[f])]
+        if differ:
+            raise CheckpointError(f"{repo} has a version {tag} with another {', '.join(differ)}. Publish under a new one: --tag")
+        return tags[tag]
+    operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=data) for name, data in files.items()]
+    commit = api.create_commit(repo, operations, commit_message=f"{repo.split('/')[-1]} {tag}").oid
+    api.create_tag(repo, tag=tag, revision=commit, exist_ok=True)
+    return str(commit)
+
+
+def publish(source: str, to: str, private: bool = False, dry_run: bool = False, tag: str | None = None) -> str:
+    """Publish a checkpoint of checkpoints.yaml, or a folder written by ``zoo export``, as ``to/NAME``. Returns the address of the commit.
+
+    The commit is written back to checkpoints.yaml, or to the folder's config.json. tag: the version, of this library if not given.
+    dry_run: make and check all files, print the card and their sizes, ask nobody. Raises CheckpointError.
+    """
+    from zoo.card import page
+
+    if source not in entries() and not Path(source).is_dir():
+        raise CheckpointError(f"{source} is neither a name of `zoo list` nor a folder written by `zoo export`")
+    found = find(source)
+    repo, tag = f"{to}/{found.entry.name}", tag or f"v{zoo.__version__}"
+    files = page(found.entry, verified(found.entry, found.path, found.remedy), repo, tag)
+    if dry_run:
+        sizes = "\n".join(f"{len(data):10,} bytes  {name}" for name, data in files.items())
+        return f"{files['README.md'].decode()}\n{repo} {tag} would hold\n{sizes}"
+    remedy = "\nLog in with a token that may write there: `hf auth login`, or set HF_TOKEN."
+    commit = asking(f"could not publish {repo}", lambda: upload(repo, files, tag, private), remedy)
+    hub = {"repo": repo, "revision": commit}
+    if found.entry.weights.get("hub") != hub:
+        write_entry(source, replace(found.entry, weights=found.entry.weights | {"hub": hub}))
+    return f"https://huggingface.co/{repo}/tree/{commit}"

@@ -47,9 +47,11 @@ def open_image(path: Path) -> Image.Image:
         raise ImageError(f"{path} is a folder; give an image file.") from e
     except UnidentifiedImageError as e:
         raise ImageError(f"{path} is not an image that Pillow can read (PNG, JPEG, WebP, …).") from e
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
-        if isinstance(e, ImageError):
-            raise
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as e:
+        raise ImageError(f"{path} claims too many pixels ({e}); at most {MOST_PIXELS:,} are read. Scale it down.") from e
+    except Exception as e:  # Pillow raises what the bytes lead it to
         raise ImageError(f"{path} is not a whole image: {e}. Fetch it again.") from e
 
 

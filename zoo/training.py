@@ -5,38 +5,87 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 import datamodules
 import zoo.canvas_drawer
-import zoo.sketch_rnn  # noqa: F401
-from zoo import checkpoints
+import zoo.sketch_rnn
+from zoo import checkpoints, guards
+from zoo.media import LogDrawings, SaveConfig
+from zoo.painter import Painter
 
 
 class CLI(LightningCLI):
     """Lightning's own, in subclass mode, with --init_from NAME: start from published weights, with a fresh optimiser."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--init_from", type=str | None, default=None, help="name of a checkpoint whose weights start the training")
+        parser.add_argument(
+            "--init_from",
+            type=str | None,
+            default=None,
+            help="a checkpoint whose weights start the training: a name of `zoo list`, a folder, or org/repo on the Hub",
+        )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         argv = sys.argv[1:] if args is None else [str(a) for a in args]
         names = [a.split("=", 1)[1] if "=" in a else argv[i + 1] for i, a in enumerate(argv) if a.split("=")[0] == "--init_from"]
         if names and names[-1] != "null":
-            entry = checkpoints.entry(names[-1])
-            start = {"class_path": f"zoo.{entry.cls}", "init_args": entry.init_args}
+            entry = checkpoints.find(names[-1]).entry
+            arguments = {k: v for k, v in entry.init_args.items() if k != "start_from"}  # it has started: its own weights count
+            start = {"class_path": f"zoo.{entry.cls}", "init_args": arguments}
             for subparser in self._subcommand_parsers.values():
                 subparser.set_defaults({"model": start})
         super().parse_arguments(parser, args)
+        config = self.config[self.config["subcommand"]]
+        if config.get("init_from") and config.get("ckpt_path"):
+            raise ValueError("--init_from starts a new training and --ckpt_path resumes an old one: give one of them")
+        if "://" in str(config.get("ckpt_path") or ""):
+            raise ValueError(f"--ckpt_path {config['ckpt_path']}: training checkpoints are read from local files only; fetch it first")
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        trainer = super().instantiate_trainer(**kwargs)
+        guards.check_launch(trainer)
+        check_data(self.model, self.datamodule)
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = guards.AtomicCheckpoints()
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                guards.check_wandb(logger)
+        return trainer
 
     def before_fit(self) -> None:
-        name = self.config["fit"].get("init_from")
-        if name:
-            try:
-                self.model.load_state_dict(checkpoints.load(name).state_dict(), strict=True)
-            except RuntimeError as e:
-                raise checkpoints.CheckpointError(f"--init_from {name}: this model has another architecture: {e}") from e
+        if name := self.config["fit"].get("init_from"):
+            start_from(self.model, name)
+
+
+def check_data(model: Any, data: Any) -> None:
+    """Painters learn from random strokes, sketch-rnn from sketches, all others from images. ValueError otherwise."""
+    kinds = (datamodules.Strokes, datamodules.Sketches)
+    wanted = (
+        datamodules.Strokes if isinstance(model, Painter) else datamodules.Sketches if isinstance(model, zoo.sketch_rnn.SketchRNN) else None
+    )
+    if not (isinstance(data, wanted) if wanted else not isinstance(data, kinds)):
+        needs = wanted.__name__ if wanted else "a data module of images, such as ImageFolder"
+        raise ValueError(f"{type(model).__name__} learns from {needs}, not from {type(data).__name__}: change --data")
+
+
+def start_from(model: Any, name: str) -> None:
+    """Give a model a checkpoint's weights. CheckpointError if it is of another class, renderer or architecture."""
+    start = checkpoints.load(name)
+    for what, mine, its in (("class", type(model), type(start)), ("renderer", renderer_of(model), renderer_of(start))):
+        if mine != its:
+            raise checkpoints.CheckpointError(f"--init_from {name}: its {what} is {its}, this model's {mine}")
+    try:
+        model.load_state_dict(start.state_dict(), strict=True)
+    except RuntimeError as e:
+        raise checkpoints.CheckpointError(f"--init_from {name}: this model has another architecture: {e}") from e
+
+
+def renderer_of(model: Any) -> str:
+    return str(model.exact.name if hasattr(model, "exact") else model.name)
 
 
 def main(args: list[str] | None = None) -> CLI:
@@ -46,6 +95,8 @@ def main(args: list[str] | None = None) -> CLI:
         subclass_mode_model=True,
         subclass_mode_data=True,
         seed_everything_default=0,
+        save_config_callback=SaveConfig,
         save_config_kwargs={"overwrite": True},
+        trainer_defaults={"callbacks": [guards.FiniteGradients(), LogDrawings()]},
         args=args,
     )

@@ -6,6 +6,7 @@ import http.server
 import socketserver
 import threading
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -226,17 +227,18 @@ def test_strokes_are_rollouts_and_repeat_by_seed():
 
 
 def test_strokes_of_each_epoch_differ():
+    """Epochs are counted in batches done, which a resumed run has right at an epoch's end too."""
     data = datamodules.Strokes(steps=2, batch_size=4)
-
-    class Trainer:
-        current_epoch = 0
-
-    data.trainer = Trainer()
+    total = SimpleNamespace(processed=0)
+    progress = SimpleNamespace(batch_progress=SimpleNamespace(total=total))
+    data.trainer = SimpleNamespace(world_size=1, fit_loop=SimpleNamespace(epoch_loop=progress))
     first = data.on_after_batch_transfer(torch.tensor([1]), 0)["action"]
-    Trainer.current_epoch = 1
+    total.processed = 1
+    assert torch.equal(first, data.on_after_batch_transfer(torch.tensor([1]), 0)["action"])
+    total.processed = 2
     assert not torch.equal(first, data.on_after_batch_transfer(torch.tensor([1]), 0)["action"])
     val = data.on_after_batch_transfer(torch.tensor([VALIDATION]), 0)["action"]
-    Trainer.current_epoch = 2
+    total.processed = 4
     torch.testing.assert_close(val, data.on_after_batch_transfer(torch.tensor([VALIDATION]), 0)["action"])
 
 

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 import zoo
 from zoo import checkpoints
+
+sys.path.append(str(Path(__file__).parent.parent))  # local_hub
 
 
 @pytest.fixture
@@ -36,3 +40,23 @@ def zoo_list(tmp_path, monkeypatch):
     yield tmp_path / "list"
     checkpoints.entries.cache_clear()
     shutil.rmtree(tmp_path / "list")
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A Hub of its own on 127.0.0.1 with an empty cache, for this process and, through the environment, for its children."""
+    import huggingface_hub.constants
+    from local_hub import LocalHub
+
+    hub = LocalHub(token="hf_secret")
+    environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "hf_secret", "HF_HUB_DISABLE_XET": "1"}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    constants = {"HF_HUB_CACHE": str(tmp_path / "hf" / "hub"), "HF_HUB_DISABLE_XET": True, "ENDPOINT": hub.url}
+    constants["HUGGINGFACE_CO_URL_TEMPLATE"] = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+    for name, value in constants.items():
+        monkeypatch.setattr(huggingface_hub.constants, name, value, raising=False)  # read from the environment when it was imported
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    yield hub
+    hub.shutdown()
+    hub.server_close()

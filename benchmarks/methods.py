@@ -1,0 +1,57 @@
+"""Each method's `zoo fit` options on tiny data that is made here: for faults.py, scaling.py and the tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+
+def images(folder: Path, n: int = 40, side: int = 32) -> Path:
+    """n curves of light ink, as PNG."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(n):
+        image = Image.new("L", (side, side))
+        ImageDraw.Draw(image).line([tuple(p) for p in rng.integers(4, side - 4, (3, 2)).tolist()], fill=255, width=3)
+        image.save(folder / f"{i:03}.png")
+    return folder
+
+
+def sketches(path: Path, n: int = 40, longest: int = 12) -> Path:
+    """A sketch-rnn .npz of n random walks in each split."""
+    rng = np.random.default_rng(0)
+
+    def walks(count: int) -> np.ndarray:
+        made = np.empty(count, object)
+        for i in range(count):
+            steps = rng.integers(-20, 20, (rng.integers(5, longest), 3)).astype(np.int16)
+            steps[:, 2] = rng.random(len(steps)) < 0.2
+            steps[-1, 2] = 1
+            made[i] = steps
+        return made
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, train=walks(n), valid=walks(8), test=walks(8))
+    return path
+
+
+def canvas_network(folder: Path) -> list[str]:
+    model = ["--model", "CanvasNetwork", "--model.width=8", "--model.pixels=32"]
+    return [*model, "--data", "Strokes", "--data.image_size=16", "--data.batch_size=5", "--data.steps=8", "--data.val_steps=4"]
+
+
+def canvas_drawer(folder: Path) -> list[str]:
+    model = ["--model", "CanvasDrawer", "--model.image_size=16", "--model.steps=2", "--model.drop=0.3", "--model.ink_weight=2"]
+    return [*model, "--data", "ImageFolder", f"--data.root={images(folder / 'images')}", "--data.image_size=16", "--data.batch_size=4"]
+
+
+def sketch_rnn(folder: Path) -> list[str]:
+    model = ["--model", "SketchRNN", "--model.encoder_size=8", "--model.decoder_size=12", "--model.z_size=4", "--model.mixtures=3"]
+    sources = f"--data.sources=[{sketches(folder / 'tiny.npz')}]"
+    return [*model, "--data", "Sketches", sources, "--data.batch_size=4", "--data.scale_by=0.1", "--data.drop=0.1"]
+
+
+METHODS = {"canvas_network": canvas_network, "canvas_drawer": canvas_drawer, "sketch_rnn": sketch_rnn}
+QUIET = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]

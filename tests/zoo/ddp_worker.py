@@ -1,0 +1,58 @@
+"""One of several processes that torchrun starts: trains every method on tiny data, and notes what this rank saw and ended with."""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.append(str(Path(__file__).parent.parent.parent / "benchmarks"))
+from methods import METHODS, QUIET
+
+import zoo
+from zoo import training
+
+CLASSES = {"canvas_network": zoo.CanvasNetwork, "canvas_drawer": zoo.CanvasDrawer, "sketch_rnn": zoo.SketchRNN}
+
+
+def fit(name: str, options: list[str]) -> tuple[training.CLI, list[str]]:
+    """A training run, and a sum of each batch that this rank saw in it."""
+    cls, seen = CLASSES[name], []
+    step = cls.training_step
+
+    def noted(self, batch, index):
+        first = next(v for v in batch.values() if isinstance(v, torch.Tensor))
+        seen.append(hashlib.sha256(first.numpy().tobytes()).hexdigest())
+        return step(self, batch, index)
+
+    cls.training_step = noted
+    cli = training.main(["fit", *QUIET, "--trainer.logger=false", "--trainer.strategy=ddp", *options])
+    cls.training_step = step
+    return cli, seen
+
+
+def main(out: Path, world: int) -> None:
+    torch.set_num_threads(1)
+    rank, devices = os.environ["RANK"], f"--trainer.devices={world}"
+    for run in (*METHODS, "sketch_rnn-decoder"):
+        name, _, variant = run.partition("-")
+        options = [devices, *METHODS[name](out / f"data{rank}"), *(["--model.conditional=false"] if variant else [])]
+        cli, seen = fit(name, [*options, f"--trainer.default_root_dir={out / run}", "--trainer.max_epochs=2"])
+        metrics = {k: float(v) for k, v in cli.trainer.callback_metrics.items() if k.startswith("val/")}
+        result = {"seen": seen, "state": cli.model.state_dict(), "metrics": metrics, "steps": cli.trainer.global_step}
+        torch.save(result, out / f"{run}-rank{rank}.pt")
+        if variant:
+            continue
+        every = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.every_n_train_steps=1", "--trainer.callbacks.save_top_k=-1"]
+        kept = out / f"{run}-kept"
+        whole, _ = fit(name, [*options, *every, f"--trainer.default_root_dir={kept}", "--trainer.max_steps=5"])
+        (ckpt,) = kept.rglob("*step=3.ckpt")  # in mid-epoch
+        resumed, _ = fit(name, [*options, f"--ckpt_path={ckpt}", f"--trainer.default_root_dir={out / 'resumed'}", "--trainer.max_steps=5"])
+        again = resumed.model.state_dict()
+        same = all(torch.equal(v, again[k]) for k, v in whole.model.state_dict().items())
+        torch.save(same and resumed.trainer.global_step == 5, out / f"{run}-resumed-rank{rank}.pt")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,89 @@
+"""What keeps a training run alive and its files whole: checkpoints, bad batches, launchers, wandb."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.utilities.types import _PATH
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.utilities import rank_zero_warn
+
+from zoo.checkpoints import atomic_write
+
+WANDB_WAIT = 20  # seconds for wandb's server to answer, before the run is logged offline
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Checkpoints are written beside their place, flushed to the disk and renamed. (Lightning's own come from the temporary folder; where
+    that is another disk they are copied, and a kill in the middle leaves half of one.)"""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None) -> None:
+        if "://" in str(path):  # an object store, which has its own way
+            return super().save_checkpoint(checkpoint, path, storage_options)
+        path, buffer = Path(path), io.BytesIO()
+        torch.save(checkpoint, buffer)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(path, buffer.getvalue())
+        except OSError as e:
+            remedy = "checkpoints before it are whole: make room, and resume with --ckpt_path"
+            raise OSError(e.errno, f"{os.strerror(e.errno or 5)}, so this checkpoint could not be saved; {remedy}", str(path)) from e
+
+
+class FiniteGradients(Callback):
+    """Where a gradient is not finite, the optimiser's step is left out: a bad batch costs its step, not the run. Ranks agree on it, since
+    their gradients have been averaged by then. RuntimeError after ``limit`` such batches in a row."""
+
+    def __init__(self, limit: int = 20):
+        self.limit, self.in_a_row = limit, 0
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer) -> None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]).isfinite():
+            self.in_a_row = 0
+            return
+        self.in_a_row += 1
+        if self.in_a_row >= self.limit:
+            raise RuntimeError(
+                f"the gradients of {self.limit} batches in a row are not finite. Lower the learning rate, or look at the data;"
+                " the last checkpoint is from before"
+            )
+        rank_zero_warn(f"step {trainer.global_step}: the gradient is not finite; this batch is left out", category=RuntimeWarning)
+        for p in parameters:
+            p.grad = None
+
+
+def check_launch(trainer: Trainer) -> None:
+    """Refuse processes that would each train a copy of their own. ValueError if the launcher started others than the trainer expects."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        started, how = int(os.environ["WORLD_SIZE"]), "torchrun"
+    elif SLURMEnvironment.detect():
+        started, how = int(os.environ["SLURM_NTASKS"]), "SLURM"
+    else:
+        return
+    if started != trainer.world_size:
+        raise ValueError(
+            f"{how} starts {started} processes, but --trainer.devices and --trainer.num_nodes ask for {trainer.num_devices} ×"
+            f" {trainer.num_nodes}. Make them equal: one process per device"
+        )
+
+
+def check_wandb(logger: WandbLogger) -> None:
+    """Start wandb; where its server cannot be reached, or nobody is logged in, log offline instead of not training."""
+    import wandb
+
+    os.environ.setdefault("WANDB_INIT_TIMEOUT", str(WANDB_WAIT))
+    try:
+        _ = logger.experiment
+    except (wandb.errors.Error, OSError, ValueError) as e:
+        rank_zero_warn(f"wandb is out of reach ({e}); this run is logged offline: `wandb sync` sends it later", category=RuntimeWarning)
+        os.environ["WANDB_MODE"] = "offline"
+        wandb.teardown()  # it has read the environment already
+        _ = logger.experiment
