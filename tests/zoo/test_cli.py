@@ -309,6 +309,8 @@ def test_recipes_train(recipe, data_root, zoo_list, tmp_path, monkeypatch):
         small += ["--init_from=null"]
     if config["model"]["init_args"].get("painter"):
         small += ["--model.painter=tiny-canvas"]
+    if config["model"]["init_args"].get("start_from"):
+        small += ["--model.start_from=null"]
     if config["model"]["init_args"].get("compiled"):
         small += ["--model.compiled=false", "--model.decoder_size=32", "--model.encoder_size=32"]
     assert run("fit", "--config", recipe.stem, *small) == 0
