@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -323,6 +324,9 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("zoo: interrupted", file=sys.stderr)
         return 130
+    except pickle.UnpicklingError:  # its own text advises to read the file unsafely
+        print("zoo: error: the training checkpoint holds more than tensors and plain values: use one that `zoo fit` wrote", file=sys.stderr)
+        return 1
     except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as e:
         if os.environ.get("ZOO_TRACEBACK"):
             raise
