@@ -364,6 +364,19 @@ def test_overfits_a_batch(cell):
     assert loss.item() < first - 1.5
 
 
+@pytest.mark.parametrize("cell", ["lstm", "layer_norm", "hyper"])
+def test_starting_as_an_unconditional_model(cell):
+    alone, model = tiny(conditional=False, cell=cell), tiny(cell=cell)
+    model.begin_as(alone)
+    points = torch.randn(2, 6, 5)
+    y = alone.decoder(points, None)[0]
+    torch.testing.assert_close(model.decoder(points, torch.zeros(2, 4))[0], y, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(model.decoder(points, torch.ones(2, 4))[0], y, atol=1e-5)
+    for other in (tiny(cell=cell), tiny(conditional=False, cell=cell, decoder_size=8), zoo.CanvasDrawer(image_size=16)):
+        with pytest.raises(ValueError, match="expected an unconditional SketchRNN with the same cell, decoder_size, mixtures"):
+            model.begin_as(other)
+
+
 def fit(tmp_path, name, *options):
     """One run of the command line; returns its training losses by step, and the folder."""
     args = ["fit", "--model", "SketchRNN", *(f"--model.{k}={v}" for k, v in SIZES.items() if k != "n_max"), "--model.keep=0.8"]

@@ -94,7 +94,15 @@ class SketchRNN(Drawer):
                     cell.step = torch.compile(cell.step, dynamic=False)
 
     def begin_as(self, other: SketchRNN) -> None:
-        """Take over the decoder of an unconditional model; the latent vector has little effect on it at first."""
+        """Take over the decoder of an unconditional model; the latent vector has little effect on it at first.
+
+        ValueError if that is another kind of model, or has another decoder.
+        """
+        same = ("cell", "decoder_size", "mixtures")
+        if not isinstance(other, SketchRNN) or other.encoder or any(other.hparams[k] != self.hparams[k] for k in same):
+            raise ValueError(
+                f"start_from {self.hparams['start_from']!r}: expected an unconditional SketchRNN with the same {', '.join(same)}"
+            )
         mine = self.decoder.state_dict()
         for name, value in other.decoder.state_dict().items():
             wide = mine[name]
@@ -160,7 +168,8 @@ class SketchRNN(Drawer):
 
     def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Pictures of light ink on dark (B, 1, S, S): traced, encoded and decoded, (B, T, 4). Shorter ones end in repeated points."""
-        made = [d.strokes for d in self.decode(self.encode([traced(image) for image in images]), generator=generator)]
+        drawings = self.decode(self.encode([traced(image) for image in images]), generator=generator)
+        made = [d.strokes if len(d) else torch.full((1, 4), 0.5) for d in drawings]
         longest = max(len(s) for s in made)
         return torch.stack([torch.cat([s, s[-1:].expand(longest - len(s), -1)]) for s in made])
 
