@@ -1,4 +1,4 @@
-"""What sketch-rnn models draw, a captioned row each: python benchmarks/sketch_sheet.py OUT.png [COLUMNS] NAME…
+"""What sketch-rnn models draw, a captioned row each: python benchmarks/sketch_sheet.py OUT.png COLUMNS NAME… (NAME=1,4: those rows only)
 
 Of each model: samples at four temperatures; of a conditional one, the first sketches of its test set, their reconstructions, and the way
 from the first to the second; of a decoder alone, a half of the first sketch and what it becomes.
@@ -44,7 +44,10 @@ def rows(name: str, columns: int) -> list[tuple[str, list[Drawing]]]:
 
 
 def main(out: str, columns: int, names: list[str]) -> None:
-    made = [row for name in names for row in rows(name, columns)]
+    made = []
+    for name, _, picked in (n.partition("=") for n in names):
+        every = rows(name, columns)
+        made += [every[int(i)] for i in picked.split(",")] if picked else every
     sheet = Image.new("L", (columns * SIDE, len(made) * (SIDE + CAPTION)), 255)
     draw = ImageDraw.Draw(sheet)
     for i, (caption, drawings) in enumerate(made):
@@ -55,8 +58,6 @@ def main(out: str, columns: int, names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    if len(arguments) < 2:
+    if len(sys.argv) < 4:
         sys.exit(__doc__)
-    columns = int(arguments.pop(1)) if arguments[1].isdigit() else 12
-    main(arguments[0], columns, arguments[1:])
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3:])
