@@ -60,9 +60,8 @@ class Strokes(DataModule):
 
     def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> dict[str, Tensor]:
         seed = int(batch[0])
-        if (
-            seed < VALIDATION and self.trainer is not None
-        ):  # each epoch draws new strokes; it is counted in batches, as a resumed run has them
+        if seed < VALIDATION and self.trainer is not None:  # each epoch draws new strokes
+            # counted in batches, so that a resumed run has the same
             epoch = done(self.trainer) // max(1, self.steps // self.trainer.world_size)
             seed += epoch * self.steps * 1009
         return self.rollouts(seed, batch.device)

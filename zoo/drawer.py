@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import LightningModule
@@ -12,7 +12,7 @@ from torchmetrics import MeanSquaredError
 from tqdm import tqdm
 
 import renderers
-from datamodules.base import resize
+from datamodules.base import DataModule, resize
 from renderers import Drawing, Renderer
 from zoo.images import read
 from zoo.metrics import pictures
@@ -29,6 +29,8 @@ class Drawer(LightningModule, ABC):
     renderer: name of the renderer whose strokes it makes, and that judges it. painter: name (or path) of a trained painter to learn
     through; None for the smooth form of the renderer. image_size: side of the images it looks at. channels: of those, 1 or 3.
     """
+
+    learns_from: ClassVar[type[DataModule] | None] = None  # a kind of data module; None: one of images
 
     def __init__(self, renderer: str, painter: str | None, image_size: int, channels: int, lr: float):
         super().__init__()

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchmetrics import MeanSquaredError
 
 import renderers
+from datamodules import Strokes
 from renderers import Box, Outline, Renderer
 
 
@@ -21,6 +22,7 @@ class Painter(LightningModule, Renderer):
     renderer: name of the renderer to imitate. lr: learning rate of Adam.
     """
 
+    learns_from = Strokes
     differentiable = True
 
     def __init__(self, renderer: str = "bezier", lr: float = 1e-3):

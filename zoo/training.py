@@ -13,10 +13,9 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 import datamodules
 import zoo.canvas_drawer
-import zoo.sketch_rnn
+import zoo.sketch_rnn  # noqa: F401  (these two: their classes become known by name)
 from zoo import checkpoints, guards
 from zoo.media import LogDrawings, SaveConfig
-from zoo.painter import Painter
 
 
 class CLI(LightningCLI):
@@ -63,11 +62,9 @@ class CLI(LightningCLI):
 
 
 def check_data(model: Any, data: Any) -> None:
-    """Painters learn from random strokes, sketch-rnn from sketches, all others from images. ValueError otherwise."""
+    """ValueError unless the data is of the kind that the model learns from (its class's ``learns_from``; None: images)."""
     kinds = (datamodules.Strokes, datamodules.Sketches)
-    wanted = (
-        datamodules.Strokes if isinstance(model, Painter) else datamodules.Sketches if isinstance(model, zoo.sketch_rnn.SketchRNN) else None
-    )
+    wanted = model.learns_from
     if not (isinstance(data, wanted) if wanted else not isinstance(data, kinds)):
         needs = wanted.__name__ if wanted else "a data module of images, such as ImageFolder"
         raise ValueError(f"{type(model).__name__} learns from {needs}, not from {type(data).__name__}: change --data")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import zoo
 from datamodules.sketch_files import Sketch, from_drawing, from_lines, read_svg, simplify, to_drawing
-from datamodules.sketches import pad
+from datamodules.sketches import Sketches, pad
 from renderers import Drawing
 from zoo.drawer import Drawer
 from zoo.images import inked, read, trace
@@ -47,6 +47,8 @@ class SketchRNN(Drawer):
     compiled: the cells' steps go through torch.compile. start_from: an unconditional model (whatever ``zoo.load`` takes) whose decoder
     this one's begins as. n_max, extent: set by training: the longest sketch; the mean longer side of the training sketches, in their unit.
     """
+
+    learns_from = Sketches
 
     def __init__(
         self,
