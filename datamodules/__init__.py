@@ -4,8 +4,21 @@ from datamodules.base import DataModule, Images
 from datamodules.folder import ImageFolder
 from datamodules.mnist import KMNIST, MNIST
 from datamodules.omniglot import Omniglot
+from datamodules.pictures import CelebA, ImageNet
 from datamodules.sketches import Sketches
 from datamodules.strokes import Strokes
 from datamodules.svhn import SVHN
 
-__all__ = ["KMNIST", "MNIST", "SVHN", "DataModule", "ImageFolder", "Images", "Omniglot", "Sketches", "Strokes"]
+__all__ = [
+    "KMNIST",
+    "MNIST",
+    "SVHN",
+    "CelebA",
+    "DataModule",
+    "ImageFolder",
+    "ImageNet",
+    "Images",
+    "Omniglot",
+    "Sketches",
+    "Strokes",
+]

@@ -32,8 +32,12 @@ def data_root(root: str | None = None) -> Path:
     """Folder that holds the data: the argument, else $ZOO_DATA, else strokezoo/data in the user's cache directory."""
     if root or os.environ.get("ZOO_DATA"):
         return Path(root or os.environ["ZOO_DATA"]).expanduser()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "strokezoo" / "data"
+    return cache() / "data"
+
+
+def cache() -> Path:
+    """The zoo's folder in the user's cache directory."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "strokezoo"
 
 
 def checksum(path: Path, algorithm: str) -> str:

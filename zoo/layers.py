@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -14,3 +16,25 @@ class AddCoords(nn.Module):
         xs = torch.linspace(-1, 1, w, device=x.device, dtype=x.dtype).view(1, 1, 1, w).expand(b, 1, h, w)
         ys = torch.linspace(-1, 1, h, device=x.device, dtype=x.dtype).view(1, 1, h, 1).expand(b, 1, h, w)
         return torch.cat([x, xs, ys], 1)
+
+
+class TReLU(nn.Module):
+    """max(x, a), the threshold a learned from 0 (Xiang & Li, 2017: with weight normalisation, in place of batch normalisation)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x - self.a) + self.a
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+    """Mean of (|gradient of the critic| - 1)² at random points between real and fake (B, C, H, W) (Gulrajani et al., 2017); a number.
+
+    critic: (B, C, H, W) -> (B,) or (B, 1).
+    """
+    share = torch.rand(len(real), 1, 1, 1, device=real.device)
+    between = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    return (gradient.float().flatten(1).norm(dim=1) - 1).square().mean()
