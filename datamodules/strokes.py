@@ -30,6 +30,7 @@ class Strokes(DataModule):
 
     Batches are dicts: canvas (B, C, S, S), action (B, A), next (B, C, S, S), with B = batch_size rounded up to whole rollouts. ``reset=1``
     gives single strokes on the blank canvas. A batch follows from its seed alone, so runs repeat and an epoch is ``steps`` batches.
+    fixed: columns that are not random, and their values.
     """
 
     def __init__(
@@ -41,11 +42,14 @@ class Strokes(DataModule):
         batch_size: int = 64,
         image_size: int = 64,
         seed: int = 0,
+        fixed: dict[str, float] | None = None,
     ):
         super().__init__(batch_size=batch_size, image_size=image_size)
         if min(reset, steps, val_steps, batch_size) < 1:
             raise ValueError("Strokes: reset, steps, val_steps and batch_size must be at least 1")
         self.renderer, self.reset, self.steps, self.val_steps, self.seed = renderers.get(renderer), reset, steps, val_steps, seed
+        self.fixed = {self.renderer.actions[name]: value for name, value in (fixed or {}).items()}
+        self.renderer.actions.check(torch.tensor([self.fixed.get(i, 0.0) for i in range(len(self.renderer.actions))]))
 
     def split(self, name: str) -> Seeds:
         first = {"train": 0, "val": VALIDATION, "test": TEST}[name] + self.seed * self.steps
@@ -72,6 +76,8 @@ class Strokes(DataModule):
         generator = torch.Generator(device or "cpu").manual_seed(seed)
         n = -(-self.batch_size // self.reset)
         actions = self.renderer.actions.random(n, self.reset, generator=generator, device=device)
+        for column, value in self.fixed.items():
+            actions[..., column] = value
         after = self.renderer.render(actions, self.image_size, steps=True)
         before = torch.cat([self.renderer.blank(n, self.image_size, device)[:, None], after[:, :-1]], 1)
         return {"canvas": before.flatten(0, 1), "action": actions.flatten(0, 1), "next": after.flatten(0, 1)}

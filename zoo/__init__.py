@@ -10,13 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["CanvasDrawer", "CanvasNetwork", "Drawer", "Painter", "SketchRNN", "load", "names"]
+__all__ = ["SARA", "CanvasDrawer", "CanvasNetwork", "Drawer", "NeuralRenderer", "Painter", "SketchRNN", "load", "names"]
 
 if TYPE_CHECKING:
     from zoo.canvas_drawer import CanvasDrawer, CanvasNetwork
     from zoo.checkpoints import load, names
     from zoo.drawer import Drawer
     from zoo.painter import Painter
+    from zoo.sara import SARA, NeuralRenderer
     from zoo.sketch_rnn import SketchRNN
 
 _homes = {  # what `zoo.X` is, and the module it is imported from when first asked for: `import zoo` itself imports nothing
@@ -26,6 +27,8 @@ _homes = {  # what `zoo.X` is, and the module it is imported from when first ask
     "Painter": "zoo.painter",
     "CanvasDrawer": "zoo.canvas_drawer",
     "CanvasNetwork": "zoo.canvas_drawer",
+    "NeuralRenderer": "zoo.sara",
+    "SARA": "zoo.sara",
     "SketchRNN": "zoo.sketch_rnn",
 }
 

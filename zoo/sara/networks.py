@@ -1,0 +1,164 @@
+"""SARA's four networks as plain modules (Huang et al., 2019, appendix §8.1; the sizes of the authors' code)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from zoo.layers import TReLU
+
+GRID = 16  # side of the map that the fully-connected layers end in
+
+
+class Rasteriser(nn.Module):
+    """The neural renderer (figure 12): the shape columns of a stroke to its opacity. (B, shape) -> (B, 1, size, size) in [0, 1].
+
+    Fully-connected layers to a 16 × 16 map, then two convolutions and a sub-pixel layer for each doubling up to ``size``. The paper: size
+    128, width 1.
+    """
+
+    def __init__(self, inputs: int, size: int = 128, width: float = 1.0):
+        super().__init__()
+        if size < 2 * GRID or size & (size - 1):
+            raise ValueError(f"the neural renderer's size is {size}; expected 32, 64, 128, 256, …")
+        c = int(16 * width)
+        if c < 2 or c & (c - 1):
+            raise ValueError(f"the neural renderer's width is {width}; expected 1, 1/2, 1/4 or 1/8, or a power of 2 above")
+        hidden = [GRID * GRID * c // 8, GRID * GRID * c // 4, GRID * GRID * c // 2, GRID * GRID * c]
+        layers = [m for i, o in pairwise([inputs, *hidden]) for m in (nn.Linear(i, o), nn.ReLU())]
+        layers.append(nn.Unflatten(1, (c, GRID, GRID)))
+        for side in [GRID << k for k in range((size // GRID).bit_length() - 1)]:
+            last = 2 * side == size
+            layers += [
+                nn.Conv2d(c, 2 * c, 3, padding=1),
+                nn.ReLU(),
+                nn.Conv2d(2 * c, 4 if last else 2 * c, 3, padding=1),
+                nn.PixelShuffle(2),
+            ]
+            c = max(1, c // 2)
+        self.net = nn.Sequential(*layers)
+
+    def forward(self, shape: Tensor) -> Tensor:
+        return self.net(shape).sigmoid()
+
+
+class Block(nn.Module):
+    """A residual block of two 3 × 3 convolutions. normed: makes a convolution with its normalisation; act: makes an activation."""
+
+    def __init__(self, i: int, o: int, stride: int, normed: Callable[..., nn.Module], act: Callable[[], nn.Module]):
+        super().__init__()
+        self.body = nn.Sequential(normed(i, o, 3, stride), act(), normed(o, o, 3, 1))
+        self.skip = nn.Identity() if stride == 1 and i == o else normed(i, o, 1, stride)
+        self.act = act()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.body(x) + self.skip(x))
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Without the counter of batches, which is not used."""
+
+    def __init__(self, channels: int):
+        super().__init__(channels)
+        self.num_batches_tracked = None
+
+
+def conv_bn(i: int, o: int, kernel: int, stride: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(i, o, kernel, stride, kernel // 2, bias=False), BatchNorm(o))
+
+
+def conv_wn(i: int, o: int, kernel: int, stride: int) -> nn.Module:
+    return weight_norm(nn.Conv2d(i, o, kernel, stride, kernel // 2))
+
+
+def resnet18(inputs: int, outputs: int, width: float, normed: Callable[..., nn.Module], act: Callable[[], nn.Module]) -> nn.Sequential:
+    """ResNet-18 (He et al., 2016) without its pooling, every stage of stride 2: (B, inputs, S, S) -> (B, outputs)."""
+    sizes = [int(c * width) for c in (64, 64, 128, 256, 512)]
+    blocks = [Block(a, b, stride, normed, act) for i, o in pairwise(sizes) for a, b, stride in ((i, o, 2), (o, o, 1))]
+    return nn.Sequential(normed(inputs, sizes[0], 3, 2), act(), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), Head(sizes[-1], outputs))
+
+
+class Head(nn.Linear):
+    """A last layer in float32, whatever the precision before it: values are compared by their small differences."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
+
+
+def coordinates(like: Tensor) -> Tensor:
+    """Two planes (B, 2, S, S): the row and the column of each pixel of (B, …, S, S), from 0 to 1 (CoordConv)."""
+    ramp = torch.linspace(0, 1, like.shape[-1], device=like.device, dtype=like.dtype)
+    return torch.stack(torch.meshgrid(ramp, ramp, indexing="ij")).expand(len(like), -1, -1, -1)
+
+
+def planes(images: list[Tensor], progress: Tensor) -> Tensor:
+    """What actor and critic look at: images (B, 3, S, S), the share (B,) of the episode that is over, coordinates."""
+    over = progress.view(-1, 1, 1, 1).expand_as(images[0][:, :1])
+    return torch.cat([*images, over, coordinates(images[0])], 1)
+
+
+class Actor(nn.Module):
+    """π(s) (figure 13): a ResNet-18 with batch normalisation, from canvas, target and progress to a bundle of actions in [0, 1]."""
+
+    def __init__(self, outputs: int, width: float = 1.0):
+        super().__init__()
+        self.net = resnet18(9, outputs, width, conv_bn, lambda: nn.ReLU(inplace=True))
+
+    def forward(self, canvas: Tensor, target: Tensor, progress: Tensor) -> Tensor:
+        """(B, 3, S, S) twice, (B,) -> (B, outputs)."""
+        return self.net(planes([canvas, target], progress)).sigmoid()
+
+
+class Critic(nn.Module):
+    """V(s) (figure 14): the same with weight normalisation and TReLU, from the canvas before and after an action."""
+
+    def __init__(self, width: float = 1.0):
+        super().__init__()
+        self.net = resnet18(12, 1, width, conv_wn, TReLU)
+
+    def forward(self, before: Tensor, after: Tensor, target: Tensor, progress: Tensor) -> Tensor:
+        """(B, 3, S, S) three times, (B,) -> (B,)."""
+        return self.net(planes([before, after, target], progress))[:, 0]
+
+
+class ActionCritic(nn.Module):
+    """Q(s, a) of plain DDPG, which knows no renderer: the action's numbers as planes beside canvas and target."""
+
+    def __init__(self, actions: int, width: float = 1.0):
+        super().__init__()
+        self.net = resnet18(9 + actions, 1, width, conv_wn, TReLU)
+
+    def forward(self, canvas: Tensor, action: Tensor, target: Tensor, progress: Tensor) -> Tensor:
+        """(B, 3, S, S), (B, actions), (B, 3, S, S), (B,) -> (B,)."""
+        numbers = action[:, :, None, None].expand(-1, -1, *canvas.shape[-2:])
+        return self.net(planes([canvas, target, numbers], progress))[:, 0]
+
+
+class Discriminator(nn.Module):
+    """D (figure 11) of patches: an image beside its target, (B, 3, S, S) twice -> (B,)."""
+
+    def __init__(self, width: float = 1.0):
+        super().__init__()
+        sizes = [6, *(int(c * width) for c in (16, 32, 64, 128)), 1]
+        layers = [m for i, o in pairwise(sizes) for m in (conv_wn(i, o, 5, 2), TReLU())]
+        self.net = nn.Sequential(*layers[:-1])
+
+    def forward(self, target: Tensor, image: Tensor) -> Tensor:
+        return self.net(torch.cat([target, image], 1)).mean((1, 2, 3))
+
+
+def folded(net: nn.Sequential) -> nn.Sequential:
+    """A copy of a network whose batch normalisations have become part of its convolutions, for inference."""
+    from copy import deepcopy
+
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    net = deepcopy(net).eval()
+    for pair in [m for m in net.modules() if isinstance(m, nn.Sequential) and len(m) == 2 and isinstance(m[1], nn.BatchNorm2d)]:
+        pair[0], pair[1] = fuse_conv_bn_eval(pair[0], pair[1]), nn.Identity()
+    return net

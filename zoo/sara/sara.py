@@ -1,0 +1,247 @@
+"""SARA: a painter of images, trained by model-based DDPG."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from datamodules.base import resize
+from renderers import Renderer
+from zoo.drawer import Drawer
+from zoo.layers import gradient_penalty
+from zoo.sara.networks import ActionCritic, Actor, Critic, Discriminator
+from zoo.sara.replay import Replay, Transitions
+
+PENALTY = 10.0  # weight of the gradient penalty
+BETAS = (0.5, 0.999)  # of the discriminator's Adam
+L2_SCALE = 10.0  # brings the rewards of an episode to about 1 in all
+
+
+class SARA(Drawer):
+    """Paints an image in ``steps`` bundles of ``bundle`` strokes each, looking at its canvas before each bundle (§3, §4.3).
+
+    renderer: whose strokes it makes, any that paints in colour. painter: the neural renderer to learn through, which then is the world that
+    it learns in as well; None learns in the renderer's own world, through its smooth form. image_size, width: side of the images that it
+    looks at, and of its layers; the paper's are 128 and 1.
+
+    Learning (§5.2): each batch of images is a round of episodes, one per image, then ``updates`` updates on ``batch`` transitions from the
+    last ``episodes`` episodes; the first ``warmup`` rounds only fill that replay. reward: ``wgan`` (§5.1), or ``l2``: by how much a
+    bundle lowers the mean squared error. model_based: back-propagate through the renderer, V(s) for the rest; or plain DDPG with Q(s, a).
+    discount: of a stroke; a bundle's is its power. tau: rate of the target networks. lr, critic_lr, discriminator_lr: of Adam; after
+    ``decay_at`` updates the actor's falls to 1/3, the critic's to 0.3 of it. Only the actor belongs to a published checkpoint.
+    """
+
+    learning = ("critic.", "discriminator.", "soft_")  # what of a training checkpoint drawing does not need
+
+    def __init__(
+        self,
+        renderer: str = "qbc",
+        painter: str | None = None,
+        image_size: int = 128,
+        width: float = 1.0,
+        steps: int = 40,
+        bundle: int = 5,
+        reward: str = "wgan",
+        model_based: bool = True,
+        discount: float = 0.95,
+        batch: int = 96,
+        updates: int = 10,
+        episodes: int = 800,
+        warmup: int = 10,
+        tau: float = 0.001,
+        lr: float = 3e-4,
+        critic_lr: float = 1e-3,
+        discriminator_lr: float = 3e-4,
+        decay_at: int = 100_000,
+    ):
+        super().__init__(renderer, painter, image_size, 3, lr)
+        self.save_hyperparameters()
+        if self.exact.channels != 3:
+            raise ValueError(f"{renderer!r} paints {self.exact.channels} channel(s); SARA needs a renderer that paints in colour")
+        if reward not in ("wgan", "l2"):
+            raise ValueError(f"reward is {reward!r}; expected wgan or l2")
+        if min(steps, bundle, batch, updates, episodes) < 1:
+            raise ValueError("SARA: steps, bundle, batch, updates and episodes must be at least 1")
+        self.automatic_optimization = False
+        self.steps, self.bundle = steps, bundle
+        self.actor = Actor(bundle * len(self.actions), width)
+        self.replay: Replay | None = None
+        self.kept: list[dict[str, Any]] = []  # replays of a checkpoint, one a rank, until fitting starts
+
+    # --- painting ---
+
+    def paint(self, renderer: Renderer, canvas: Tensor, bundle: Tensor) -> Tensor:
+        """Canvases (B, 3, H, W) after a bundle of actions (B, bundle * A)."""
+        with torch.autocast(canvas.device.type, enabled=False):  # distances need float32
+            for action in bundle.float().view(len(bundle), self.bundle, -1).unbind(1):
+                canvas = renderer.paint(canvas, action)
+        return canvas
+
+    @torch.no_grad()
+    def episode(self, targets: Tensor, renderer: Renderer, steps: int | None = None) -> tuple[Tensor, list[Tensor]]:
+        """Targets (B, 3, S, S) painted: actions (B, T, bundle * A), and the T + 1 canvases (B, 3, S, S), the blank one first."""
+        steps = steps or self.steps
+        canvases, actions = [renderer.blank(len(targets), self.image_size, targets.device)], []
+        for t in range(steps):
+            actions.append(self.actor(canvases[-1], targets, targets.new_full((len(targets),), t / steps)))
+            canvases.append(self.paint(renderer, canvases[-1], actions[-1]))
+        return torch.stack(actions, 1), canvases
+
+    def look(self, images: Tensor) -> Tensor:
+        """Images (B, 1 or 3, H, W) as the actor looks at them: (B, 3, S, S)."""
+        return resize(images, self.image_size).expand(-1, 3, -1, -1)
+
+    def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        actions, _ = self.episode(self.look(images), self.exact)
+        return actions.reshape(len(images), -1, len(self.actions))
+
+    def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
+        """The strokes are made on the exact renderer's canvas, at ``image_size``; they are judged at the size of the images."""
+        target = batch["image"].expand(-1, 3, -1, -1)
+        strokes = self.strokes(target).float()
+        drawn = self.exact.render(strokes, (target.shape[-2], target.shape[-1]))
+        with torch.autocast(self.device.type, enabled=False):  # ssim is a difference of squares
+            self.pictures.update(drawn.float(), target.float())
+        self.painter_mse.update(self.painter.render(strokes, self.image_size), self.look(target))
+
+    # --- learning ---
+
+    def configure_model(self) -> None:
+        """What only learning needs: critic, discriminator, and the slow copies of all three."""
+        if hasattr(self, "critic"):
+            return
+        actions, width = self.bundle * len(self.actions), self.hparams["width"]
+        self.critic: nn.Module = Critic(width) if self.hparams["model_based"] else ActionCritic(actions, width)
+        self.discriminator = Discriminator(width)
+        for name in ("actor", "critic", "discriminator"):
+            setattr(self, f"soft_{name}", deepcopy(getattr(self, name)).requires_grad_(False))
+
+    @property
+    def world(self) -> Renderer:
+        """What paints the canvases that it meets in training."""
+        return self.exact if self.painter_name is None else self.painter
+
+    def imagine(self, canvas: Tensor, bundle: Tensor) -> Tensor:
+        """The canvas after a bundle, with gradients. In the renderer's own world: its canvas, with the gradient of its smooth form."""
+        smooth = self.paint(self.painter, canvas, bundle)
+        if self.painter_name is not None:
+            return smooth
+        with torch.no_grad():
+            error = self.paint(self.exact, canvas, bundle.detach()) - smooth
+        return smooth + error
+
+    def reward(self, before: Tensor, after: Tensor, target: Tensor) -> Tensor:
+        """r (B,) of a bundle (equation 1): by how much less the canvas differs from its target."""
+        with torch.autocast(before.device.type, enabled=False):  # a small difference of large numbers
+            if self.hparams["reward"] == "wgan":
+                return self.soft_discriminator(target, after) - self.soft_discriminator(target, before)
+            old, new = ((x - target).square().mean((1, 2, 3)) for x in (before, after))
+            return L2_SCALE * (old - new)
+
+    def losses(self, seen: Transitions) -> dict[str, Tensor]:
+        """Of actor, critic and discriminator, each with gradients in its own weights only."""
+        before, after, target, action, step = seen
+        now, then, later = ((step + k) / self.steps for k in range(3))
+        discount = self.hparams["discount"] ** self.bundle * (step + 1 < self.steps)
+        frozen = {name: p.detach() for name, p in self.critic.named_parameters()}
+        with torch.no_grad():
+            next_action = self.soft_actor(after, target, then)
+            if self.hparams["model_based"]:
+                final = self.paint(self.world, after, next_action)
+                rest = self.reward(after, final, target) + self.soft_critic(after, final, target, later)
+                value = discount * rest
+            else:
+                value = self.reward(before, after, target) + discount * self.soft_critic(after, next_action, target, then)
+        chosen = self.actor(before, target, now)
+        if self.hparams["model_based"]:
+            critic = F.mse_loss(self.critic(before, after, target, then), value)
+            canvas = self.imagine(before, chosen)
+            promise = self.reward(before, canvas, target) + functional_call(self.critic, frozen, (before, canvas, target, then))
+        else:
+            critic = F.mse_loss(self.critic(before, action, target, now), value)
+            promise = functional_call(self.critic, frozen, (before, chosen, target, now))
+        losses = {"actor": -promise.mean(), "critic": critic}
+        if self.hparams["reward"] == "wgan":
+            with torch.autocast(before.device.type, enabled=False):
+                real, fake = self.discriminator(target, target), self.discriminator(target, after)
+                pairs = torch.cat([target, target], 1), torch.cat([target, after], 1)
+                penalty = gradient_penalty(lambda pair: self.discriminator(*pair.chunk(2, 1)), *pairs)
+                losses["discriminator"] = fake.mean() - real.mean() + PENALTY * penalty
+        return losses
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> None:
+        """A round of episodes, then updates. train/mse: of the round's last canvases; train/actor, critic, discriminator: last losses."""
+        assert self.replay is not None
+        targets = self.look(batch["image"])
+        self.actor.eval()  # to paint, the batch normalisation's running figures
+        actions, canvases = self.episode(targets, self.world)
+        self.actor.train()
+        slots = self.replay.slots(len(targets))
+        self.replay.targets[slots], self.replay.actions[slots] = Replay.whole(targets), actions.float()
+        for t, canvas in enumerate(canvases):
+            self.replay.canvases[slots, t] = Replay.whole(canvas)
+        self.log("train/mse", (canvases[-1] - targets).square().mean(), prog_bar=True)
+        self.rounds += 1
+        if self.rounds <= self.hparams["warmup"]:
+            return
+        optimizer, schedule = self.optimizers(), self.lr_schedulers()
+        for _ in range(self.hparams["updates"]):
+            losses = self.losses(self.replay.sample(self.hparams["batch"]))
+            optimizer.zero_grad()
+            self.manual_backward(torch.stack(list(losses.values())).sum())
+            optimizer.step()
+            schedule.step()
+            self.follow()
+        self.log_dict({f"train/{name}": loss for name, loss in losses.items()})
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """The slow copies take a step of ``tau`` towards their networks."""
+        for name in ("actor", "critic", "discriminator"):
+            slow, fast = getattr(self, f"soft_{name}"), getattr(self, name)
+            torch._foreach_lerp_(list(slow.parameters()), [p.detach() for p in fast.parameters()], self.hparams["tau"])
+
+    def configure_optimizers(self) -> Any:
+        """One Adam, a group for each network: the losses share no gradients, so one step serves all three."""
+        groups = [
+            {"params": self.actor.parameters(), "lr": self.lr},
+            {"params": self.critic.parameters(), "lr": self.hparams["critic_lr"]},
+        ]
+        if self.hparams["reward"] == "wgan":
+            groups.append({"params": self.discriminator.parameters(), "lr": self.hparams["discriminator_lr"], "betas": BETAS})
+        late = self.hparams["decay_at"]
+        falls = [lambda k: 1 / 3 if k >= late else 1.0, lambda k: 0.3 if k >= late else 1.0, lambda k: 1.0]
+        optimizer = torch.optim.Adam(groups)
+        return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, falls[: len(groups)])]
+
+    # --- resuming ---
+
+    def on_fit_start(self) -> None:
+        h = self.hparams
+        self.rounds = 0
+        self.replay = Replay(h["episodes"], self.steps, self.image_size, self.bundle * len(self.actions), self.device)
+        if self.kept:
+            mine = self.kept[self.global_rank % len(self.kept)]
+            self.replay.load_state_dict(mine)
+            self.rounds = mine["rounds"]
+            self.kept = []
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The replays of all ranks go into the checkpoint, so that a resumed run goes on exactly."""
+        if self.replay is None:
+            return
+        mine = self.replay.state_dict() | {"rounds": self.rounds}
+        if self.trainer.world_size > 1:
+            tensors = {k: v for k, v in mine.items() if isinstance(v, Tensor)}
+            parts = {k: self.trainer.strategy.all_gather(v.to(self.device)).cpu() for k, v in tensors.items()}
+            checkpoint["replays"] = [mine | {k: v[rank] for k, v in parts.items()} for rank in range(self.trainer.world_size)]
+        else:
+            checkpoint["replays"] = [mine]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.kept = checkpoint.get("replays", [])
