@@ -29,16 +29,11 @@ class Rasteriser(nn.Module):
         if c < 2 or c & (c - 1):
             raise ValueError(f"the neural renderer's width is {width}; expected 1, 1/2, 1/4 or 1/8, or a power of 2 above")
         hidden = [GRID * GRID * c // 8, GRID * GRID * c // 4, GRID * GRID * c // 2, GRID * GRID * c]
-        layers = [m for i, o in pairwise([inputs, *hidden]) for m in (nn.Linear(i, o), nn.ReLU())]
+        layers: list[nn.Module] = [m for i, o in pairwise([inputs, *hidden]) for m in (nn.Linear(i, o), nn.ReLU())]
         layers.append(nn.Unflatten(1, (c, GRID, GRID)))
         for side in [GRID << k for k in range((size // GRID).bit_length() - 1)]:
-            last = 2 * side == size
-            layers += [
-                nn.Conv2d(c, 2 * c, 3, padding=1),
-                nn.ReLU(),
-                nn.Conv2d(2 * c, 4 if last else 2 * c, 3, padding=1),
-                nn.PixelShuffle(2),
-            ]
+            out = 4 if 2 * side == size else 2 * c
+            layers += [nn.Conv2d(c, 2 * c, 3, padding=1), nn.ReLU(), nn.Conv2d(2 * c, out, 3, padding=1), nn.PixelShuffle(2)]
             c = max(1, c // 2)
         self.net = nn.Sequential(*layers)
 
@@ -159,6 +154,7 @@ def folded(net: nn.Sequential) -> nn.Sequential:
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
     net = deepcopy(net).eval()
-    for pair in [m for m in net.modules() if isinstance(m, nn.Sequential) and len(m) == 2 and isinstance(m[1], nn.BatchNorm2d)]:
-        pair[0], pair[1] = fuse_conv_bn_eval(pair[0], pair[1]), nn.Identity()
+    for pair in [m for m in net.modules() if isinstance(m, nn.Sequential)]:
+        if len(pair) == 2 and isinstance(pair[0], nn.Conv2d) and isinstance(pair[1], nn.BatchNorm2d):
+            pair[0], pair[1] = fuse_conv_bn_eval(pair[0], pair[1]), nn.Identity()
     return net

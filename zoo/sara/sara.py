@@ -118,8 +118,9 @@ class SARA(Drawer):
         actions, width = self.bundle * len(self.actions), self.hparams["width"]
         self.critic: nn.Module = Critic(width) if self.hparams["model_based"] else ActionCritic(actions, width)
         self.discriminator = Discriminator(width)
-        for name in ("actor", "critic", "discriminator"):
-            setattr(self, f"soft_{name}", deepcopy(getattr(self, name)).requires_grad_(False))
+        self.soft_actor, self.soft_critic, self.soft_discriminator = (
+            deepcopy(net).requires_grad_(False) for net in (self.actor, self.critic, self.discriminator)
+        )
 
     @property
     def world(self) -> Renderer:
@@ -189,7 +190,8 @@ class SARA(Drawer):
         self.rounds += 1
         if self.rounds <= self.hparams["warmup"]:
             return
-        optimizer, schedule = self.optimizers(), self.lr_schedulers()
+        optimizer: Any = self.optimizers()
+        schedule: Any = self.lr_schedulers()
         for _ in range(self.hparams["updates"]):
             losses = self.losses(self.replay.sample(self.hparams["batch"]))
             optimizer.zero_grad()
@@ -202,8 +204,8 @@ class SARA(Drawer):
     @torch.no_grad()
     def follow(self) -> None:
         """The slow copies take a step of ``tau`` towards their networks."""
-        for name in ("actor", "critic", "discriminator"):
-            slow, fast = getattr(self, f"soft_{name}"), getattr(self, name)
+        networks = (self.soft_actor, self.actor), (self.soft_critic, self.critic), (self.soft_discriminator, self.discriminator)
+        for slow, fast in networks:
             torch._foreach_lerp_(list(slow.parameters()), [p.detach() for p in fast.parameters()], self.hparams["tau"])
 
     def configure_optimizers(self) -> Any:
