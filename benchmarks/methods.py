@@ -53,5 +53,24 @@ def sketch_rnn(folder: Path) -> list[str]:
     return [*model, "--data", "Sketches", sources, "--data.batch_size=4", "--data.scale_by=0.1", "--data.drop=0.1"]
 
 
-METHODS = {"canvas_network": canvas_network, "canvas_drawer": canvas_drawer, "sketch_rnn": sketch_rnn}
+def neural_renderer(folder: Path) -> list[str]:
+    model = ["--model", "NeuralRenderer", "--model.size=32", "--model.width=0.125"]
+    data = ["--data", "Strokes", "--data.renderer=qbc", "--data.image_size=32", "--data.reset=1", "--data.batch_size=4"]
+    return [*model, *data, "--data.steps=8", "--data.val_steps=4"]
+
+
+def sara(folder: Path) -> list[str]:
+    model = ["--model", "SARA", "--model.image_size=16", "--model.width=0.125", "--model.steps=3", "--model.bundle=2"]
+    learning = ["--model.batch=4", "--model.updates=1", "--model.episodes=10", "--model.warmup=0"]
+    root = f"--data.root={images(folder / 'images')}"
+    return [*model, *learning, "--data", "ImageFolder", root, "--data.image_size=16", "--data.batch_size=4", "--data.channels=3"]
+
+
+METHODS = {
+    "canvas_network": canvas_network,
+    "canvas_drawer": canvas_drawer,
+    "neural_renderer": neural_renderer,
+    "sara": sara,
+    "sketch_rnn": sketch_rnn,
+}
 QUIET = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]

@@ -53,13 +53,13 @@ def qbc() -> str:
     r = renderers.get("qbc")
     batches = iter(r.actions.random(64, 256, generator=torch.Generator().manual_seed(0)))
     for _ in range(24):  # fill the table of crescents, as the first strokes of a training run do
-        r.alpha(128, 128, next(batches))
+        r.stamped(next(batches), 128, 128)
     ours, opencv = best(
-        lambda: r.alpha(128, 128, next(batches)), lambda: [opencv_stroke(row) for row in next(batches)[:, :10].numpy()], rounds=9
+        lambda: r.stamped(next(batches), 128, 128), lambda: [opencv_stroke(row) for row in next(batches)[:, :10].numpy()], rounds=9
     )
     batch = next(batches)
     slow = np.stack([opencv_stroke(row) for row in batch[:, :10].numpy()])
-    difference = np.abs(slow - r.alpha(128, 128, batch).numpy()).mean()
+    difference = np.abs(slow - r.stamped(batch, 128, 128).numpy()).mean()
     return (
         f"qbc, exact, 128², one core: {256 / ours:,.0f} strokes/s; OpenCV {256 / opencv:,.0f}/s; {opencv / ours:.1f} × faster"
         f" (mean difference to OpenCV's circles {difference:.1e})"

@@ -141,12 +141,16 @@ class Whole(Dataset[Any]):
         return default_collate([self.data[int(i)] for i in indices])
 
 
-def resize(images: Tensor, size: int) -> Tensor:
-    """Images (B, C, H, W), uint8 or float in [0, 1], as float32 in [0, 1] of size², bilinear with antialiasing. On the images' device."""
+def resize(images: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """Images (B, C, H, W), uint8 or float in [0, 1], as float32 in [0, 1], bilinear with antialiasing. On the images' device.
+
+    size: pixels of a square, or (height, width).
+    """
     images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
-    if images.shape[-2:] == (size, size):
+    shape = (size, size) if isinstance(size, int) else size
+    if images.shape[-2:] == shape:
         return images
-    return F.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+    return F.interpolate(images, shape, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
 
 
 class Batches(DistributedSampler[Any]):

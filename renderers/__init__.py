@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
-from renderers.base import ActionSpace, Box, Outline, Renderer
+from renderers.base import ActionSpace, Box, Outline, Overlay, Renderer
 
-__all__ = ["ActionSpace", "Box", "Drawing", "Outline", "Renderer", "get", "grid", "names", "register"]
+__all__ = ["ActionSpace", "Box", "Drawing", "Outline", "Overlay", "Renderer", "get", "grid", "names", "register"]
 
 _registry: dict[str, Callable[..., Renderer]] = {}
 

@@ -187,6 +187,24 @@ class Renderer(ABC):
         return self.name, placed
 
 
+class Overlay(Renderer):
+    """Paints one colour over an RGB canvas, with an opacity that does not depend on the canvas. To implement: :meth:`opacity`."""
+
+    @abstractmethod
+    def opacity(self, action: Tensor, height: int, width: int) -> Tensor:
+        """Opacity (B, height, width) in [0, 1] of strokes (B, A)."""
+
+    def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
+        return blend(canvas, self.opacity(action, *canvas.shape[-2:]), self.actions.select(action, "red green blue"))
+
+    def paint_all(self, canvas: Tensor, actions: Tensor) -> Tensor:
+        """Canvases (B, 3, H, W) after k strokes each, (B, k, A): as :meth:`paint` k times, but their opacities are found in one batch."""
+        alphas = self.opacity(actions.flatten(0, 1), *canvas.shape[-2:]).unflatten(0, actions.shape[:2])
+        for alpha, colour in zip(alphas.unbind(1), self.actions.select(actions, "red green blue").unbind(1), strict=True):
+            canvas = blend(canvas, alpha, colour)
+        return canvas
+
+
 Window = tuple[slice, slice]
 """Rows and columns of a canvas."""
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from renderers import crescents, register
-from renderers.base import WHOLE, ActionSpace, Box, Outline, Renderer, Window, blend, coverage, pixel_centres, put, window
+from renderers.base import WHOLE, ActionSpace, Box, Outline, Overlay, Renderer, Window, blend, coverage, pixel_centres, put, window
 
 SAMPLES = 17  # points of the coarse search along a curve; a parabola through three of them refines it
 
@@ -124,7 +124,7 @@ for _variable in (False, True):
         register("bezier" + "-width" * _variable + "-colour" * _colour, partial(Bezier, _variable, _colour))
 
 
-class QBC(Renderer):
+class QBC(Overlay):
     """SARA's stroke: a tapered quadratic Bézier of one colour and a changing opacity, painted over (Algorithm 1).
 
     Columns: ``x0 y0 x1 y1 x2 y2 r0 r2``, ``a0 a2`` unless ``opaque``, ``red green blue``. The control point is relative:
@@ -154,8 +154,8 @@ class QBC(Renderer):
         """Opacities (..., 2) at the start and at the end of strokes (..., A)."""
         return strokes.new_ones(*strokes.shape[:-1], 2) if self.opaque else self.actions.select(strokes, "a0 a2")
 
-    def alpha(self, height: int, width: int, action: Tensor) -> Tensor:
-        """Opacity (B, H, W) of one stroke (B, A), exact form. Without gradients."""
+    def stamped(self, action: Tensor, height: int, width: int) -> Tensor:
+        """Opacity (B, height, width) of strokes (B, A), exact form. Without gradients."""
         action = action.detach()
         grid = action.new_tensor([2 * width - 1, 2 * height - 1])
         p0, p1, p2 = ((self.points(action) * grid + 0.5).floor()).unbind(-2)
@@ -172,18 +172,16 @@ class QBC(Renderer):
         value = torch.cat([value.new_zeros(len(value), 1), value], 1)
         return value.gather(1, last).view(-1, height, 2, width, 2).mean((2, 4))
 
-    def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
-        height, width = canvas.shape[-2:]
-        if self.differentiable:
-            shrink = action.new_tensor([width - 0.5, height - 0.5]) / action.new_tensor([width, height])
-            points = self.points(action) * shrink + 0.25 / action.new_tensor([width, height])
-            radii = self.actions.select(action, "r0 r2") * self.MAX_RADIUS + 0.25 / (width * height) ** 0.5
-            distance, t = curve_distance(canvas, points.flatten(1), radii[:, 0], radii[:, 1])
-            a0, a2 = self.opacities(action)[:, :, None, None].unbind(1)
-            alpha = coverage(distance, True) * (a0 + (a2 - a0) * t)
-        else:
-            alpha = self.alpha(height, width, action)
-        return blend(canvas, alpha, self.actions.select(action, "red green blue"))
+    def opacity(self, action: Tensor, height: int, width: int) -> Tensor:
+        if not self.differentiable:
+            return self.stamped(action, height, width)
+        shrink = action.new_tensor([width - 0.5, height - 0.5]) / action.new_tensor([width, height])
+        points = self.points(action) * shrink + 0.25 / action.new_tensor([width, height])
+        radii = self.actions.select(action, "r0 r2") * self.MAX_RADIUS + 0.25 / (width * height) ** 0.5
+        canvas = action.new_empty(len(action), 1, height, width)
+        distance, t = curve_distance(canvas, points.flatten(1), radii[:, 0], radii[:, 1])
+        a0, a2 = self.opacities(action)[:, :, None, None].unbind(1)
+        return coverage(distance, True) * (a0 + (a2 - a0) * t)
 
     def outlines(self, strokes: Tensor) -> list[Outline]:
         found = []

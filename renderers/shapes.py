@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from renderers import register
-from renderers.base import WHOLE, ActionSpace, Outline, Renderer, Window, blend, coverage, pixel_centres
+from renderers.base import WHOLE, ActionSpace, Outline, Overlay, Window, coverage, pixel_centres
 
 
 def scaled(canvas: Tensor, points: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ def segment_distance(canvas: Tensor, points: Tensor, r0: Tensor, r1: Tensor, whe
     return distance.view(shape), t.view(shape)
 
 
-class Shape(Renderer):
+class Shape(Overlay):
     """A stroke of one colour, painted over an RGB canvas with an opacity. To implement: :meth:`distance` and ``outlines``."""
 
     background = (0.0, 0.0, 0.0)
@@ -63,10 +63,9 @@ class Shape(Renderer):
     def distance(self, canvas: Tensor, action: Tensor) -> Tensor:
         """Signed distance in pixels (B, H, W), negative inside, of every pixel of a canvas (B, C, H, W)."""
 
-    def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
-        alpha = coverage(self.distance(canvas, action), self.differentiable)
-        alpha = alpha * self.actions.column(action, "alpha")[:, None, None]
-        return blend(canvas, alpha, self.actions.select(action, "red green blue"))
+    def opacity(self, action: Tensor, height: int, width: int) -> Tensor:
+        distance = self.distance(action.new_empty(len(action), 1, height, width), action)
+        return coverage(distance, self.differentiable) * self.actions.column(action, "alpha")[:, None, None]
 
     def style(self, row: Tensor) -> tuple[tuple[float, float, float], tuple[float, float]]:
         red, green, blue = self.actions.select(row, "red green blue").tolist()

@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--model", required=True, metavar="NAME", help="a name of `zoo list`, a checkpoint's folder, or org/repo on the Hub")
     c.add_argument("--tiles", type=int, default=1, metavar="D", help="draw D × D tiles of the image, for finer drawings")
     c.add_argument("--strokes", type=int, metavar="N", help="at most N strokes (of each tile)")
+    c.add_argument("--refine", type=int, metavar="N", help="SARA: move all strokes by N gradient steps at the end, for a closer likeness")
     c.add_argument("--ink", choices=["auto", "light", "dark", "lines"], help="what of the image is ink; lines: those of a photograph")
     c.add_argument("--renderer", metavar="NAME", help="paint the strokes with another renderer")
     c.add_argument("--device", default="cpu", help="cpu, cuda, mps")
@@ -171,7 +172,7 @@ def cmd_draw(args: argparse.Namespace) -> int:
     model = zoo.load(args.model, device=args.device)
     if not isinstance(model, Drawer):
         raise ValueError(f"{args.model} is a {type(model).__name__}, which paints strokes but makes none; `zoo list` says which draw")
-    options = {"ink": args.ink} if args.ink else {}
+    options = {name: value for name in ("ink", "refine") if (value := getattr(args, name))}
     for image, out in zip(args.images, outs, strict=True):
         drawing = model.draw(image, tiles=args.tiles, strokes=args.strokes, **options)
         drawing = drawing.to(args.renderer) if args.renderer else drawing

@@ -28,7 +28,8 @@ def restore(ckpt: Path) -> Any:
         raise CheckpointError(f"{ckpt} holds a {cls or 'model of unknown class'}; the zoo has {', '.join(CLASSES)}")
     try:
         model = getattr(zoo, cls)(**arguments)
-        model.load_state_dict(weights, strict=True)
+        for_learning = getattr(model, "learning", ())  # critics and the like, which only training needs
+        model.load_state_dict({k: v for k, v in weights.items() if not k.startswith(for_learning)}, strict=True)
     except Exception as e:  # likewise: the arguments may be anything
         raise CheckpointError(f"{ckpt} was made by another version: it does not fit {cls}: {e}") from e
     model.steps_trained = steps

@@ -13,7 +13,13 @@ from methods import METHODS, QUIET
 import zoo
 from zoo import training
 
-CLASSES = {"canvas_network": zoo.CanvasNetwork, "canvas_drawer": zoo.CanvasDrawer, "sketch_rnn": zoo.SketchRNN}
+CLASSES = {
+    "canvas_network": zoo.CanvasNetwork,
+    "canvas_drawer": zoo.CanvasDrawer,
+    "neural_renderer": zoo.NeuralRenderer,
+    "sara": zoo.SARA,
+    "sketch_rnn": zoo.SketchRNN,
+}
 
 
 def fit(name: str, options: list[str]) -> tuple[training.CLI, list[str]]:

@@ -54,16 +54,8 @@ class Block(nn.Module):
         return self.act(self.body(x) + self.skip(x))
 
 
-class BatchNorm(nn.BatchNorm2d):
-    """Without the counter of batches, which is not used."""
-
-    def __init__(self, channels: int):
-        super().__init__(channels)
-        self.num_batches_tracked = None
-
-
 def conv_bn(i: int, o: int, kernel: int, stride: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(i, o, kernel, stride, kernel // 2, bias=False), BatchNorm(o))
+    return nn.Sequential(nn.Conv2d(i, o, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(o))
 
 
 def conv_wn(i: int, o: int, kernel: int, stride: int) -> nn.Module:
@@ -147,8 +139,8 @@ class Discriminator(nn.Module):
         return self.net(torch.cat([target, image], 1)).mean((1, 2, 3))
 
 
-def folded(net: nn.Sequential) -> nn.Sequential:
-    """A copy of a network whose batch normalisations have become part of its convolutions, for inference."""
+def folded(net: Actor) -> Actor:
+    """A copy of an actor for inference: batch normalisations become part of the convolutions, and these store their channels last."""
     from copy import deepcopy
 
     from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -157,4 +149,7 @@ def folded(net: nn.Sequential) -> nn.Sequential:
     for pair in [m for m in net.modules() if isinstance(m, nn.Sequential)]:
         if len(pair) == 2 and isinstance(pair[0], nn.Conv2d) and isinstance(pair[1], nn.BatchNorm2d):
             pair[0], pair[1] = fuse_conv_bn_eval(pair[0], pair[1]), nn.Identity()
+    for p in net.parameters():
+        if p.ndim == 4:
+            p.data = p.data.contiguous(memory_format=torch.channels_last)
     return net

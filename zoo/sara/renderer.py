@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import MeanMetric
 
+from renderers import Overlay
 from zoo.painter import Painter
 from zoo.sara.networks import Rasteriser
 
@@ -13,7 +14,7 @@ COLOUR = ("red", "green", "blue")
 THIN = 0.05  # of the canvas: a stroke that covers less is thin
 
 
-class NeuralRenderer(Painter):
+class NeuralRenderer(Painter, Overlay):
     """A stroke's opacity from its shape (§4.2), painted over the canvas in its colour; in closed form, as the exact renderer does.
 
     renderer: whom to imitate, any that paints one colour over an RGB canvas: ``qbc``, ``qbc-opaque``, ``line``, ``circle``, ``triangle``.
@@ -31,17 +32,11 @@ class NeuralRenderer(Painter):
         self.net = Rasteriser(len(self.shape), size, width)
         self.thin_mse = MeanMetric()
 
-    def alpha(self, action: Tensor) -> Tensor:
-        """Opacity (B, 1, size, size), float32, of strokes (B, A)."""
-        return self.net(action[:, self.shape]).float()
-
-    def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
-        alpha = self.alpha(action)
-        if canvas.shape[-2:] != alpha.shape[-2:]:
-            shrinks = max(canvas.shape[-2:]) < self.size
-            alpha = F.interpolate(alpha, canvas.shape[-2:], mode="bilinear", antialias=shrinks, align_corners=False)
-        colour = self.actions.select(action, "red green blue")
-        return canvas * (1 - alpha) + alpha * colour[:, :, None, None]
+    def opacity(self, action: Tensor, height: int, width: int) -> Tensor:
+        alpha = self.net(action[:, self.shape]).float()
+        if (height, width) != (self.size, self.size):
+            alpha = F.interpolate(alpha, (height, width), mode="bilinear", antialias=max(height, width) < self.size, align_corners=False)
+        return alpha[:, 0]
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """train/mse: between the imitation and the next canvas."""

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+import renderers
 from datamodules.base import resize
-from renderers import Renderer
-from zoo.drawer import Drawer
+from renderers import Drawing, Overlay
+from zoo.drawer import CHUNK, Drawer
+from zoo.images import read
 from zoo.layers import gradient_penalty
-from zoo.sara.networks import ActionCritic, Actor, Critic, Discriminator
+from zoo.sara.networks import ActionCritic, Actor, Critic, Discriminator, folded
+from zoo.sara.painting import paint_tiles
+from zoo.sara.painting import refine as improve
 from zoo.sara.replay import Replay, Transitions
 
 PENALTY = 10.0  # weight of the gradient penalty
 BETAS = (0.5, 0.999)  # of the discriminator's Adam
+MEMORY = 4 << 30  # bytes that a painting may take
 L2_SCALE = 10.0  # brings the rewards of an episode to about 1 in all
 
 
@@ -36,6 +41,7 @@ class SARA(Drawer):
     ``decay_at`` updates the actor's falls to 1/3, the critic's to 0.3 of it. Only the actor belongs to a published checkpoint.
     """
 
+    exact: Overlay
     learning = ("critic.", "discriminator.", "soft_")  # what of a training checkpoint drawing does not need
 
     def __init__(
@@ -61,8 +67,8 @@ class SARA(Drawer):
     ):
         super().__init__(renderer, painter, image_size, 3, lr)
         self.save_hyperparameters()
-        if self.exact.channels != 3:
-            raise ValueError(f"{renderer!r} paints {self.exact.channels} channel(s); SARA needs a renderer that paints in colour")
+        if not isinstance(self.exact, Overlay):
+            raise ValueError(f"SARA makes strokes of one colour over a canvas, such as 'qbc' or 'line'; {renderer!r} has none")
         if reward not in ("wgan", "l2"):
             raise ValueError(f"reward is {reward!r}; expected wgan or l2")
         if min(steps, bundle, batch, updates, episodes) < 1:
@@ -75,15 +81,13 @@ class SARA(Drawer):
 
     # --- painting ---
 
-    def paint(self, renderer: Renderer, canvas: Tensor, bundle: Tensor) -> Tensor:
+    def paint(self, renderer: Overlay, canvas: Tensor, bundle: Tensor) -> Tensor:
         """Canvases (B, 3, H, W) after a bundle of actions (B, bundle * A)."""
         with torch.autocast(canvas.device.type, enabled=False):  # distances need float32
-            for action in bundle.float().view(len(bundle), self.bundle, -1).unbind(1):
-                canvas = renderer.paint(canvas, action)
-        return canvas
+            return renderer.paint_all(canvas, bundle.float().view(len(bundle), self.bundle, -1))
 
     @torch.no_grad()
-    def episode(self, targets: Tensor, renderer: Renderer, steps: int | None = None) -> tuple[Tensor, list[Tensor]]:
+    def episode(self, targets: Tensor, renderer: Overlay, steps: int | None = None) -> tuple[Tensor, list[Tensor]]:
         """Targets (B, 3, S, S) painted: actions (B, T, bundle * A), and the T + 1 canvases (B, 3, S, S), the blank one first."""
         steps = steps or self.steps
         canvases, actions = [renderer.blank(len(targets), self.image_size, targets.device)], []
@@ -99,6 +103,62 @@ class SARA(Drawer):
     def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         actions, _ = self.episode(self.look(images), self.exact)
         return actions.reshape(len(images), -1, len(self.actions))
+
+    @torch.no_grad()
+    def draw(
+        self,
+        image: Any,
+        tiles: int = 1,
+        strokes: int | None = None,
+        generator: torch.Generator | None = None,
+        refine: int = 0,
+        **options: Any,
+    ) -> Drawing:
+        """Paint any image (see :meth:`Drawer.draw`), of any size and aspect.
+
+        tiles: after the whole image, paint d × d tiles of it on the same canvas, each with as many strokes again. strokes: of each pass and
+        tile, a multiple of the bundle; None for as many as it was trained for. refine: so many gradient steps on all strokes at the end.
+        """
+        steps = self.passes(tiles, strokes)
+        if refine < 0:
+            raise ValueError(f"refine is {refine}; expected a number of gradient steps, 0 or more")
+        pixels = read(image, self.channels).to(self.device)
+        aspect = pixels.shape[-1] / pixels.shape[-2]
+        height, width = (2 * max(4, round(self.image_size / 2 * a)) for a in (aspect**-0.5, aspect**0.5))
+        target = resize(pixels, (tiles * height, tiles * width))
+        actor = folded(self.actor)
+
+        def act(canvas: Tensor, goal: Tensor, step: int) -> Tensor:
+            seen = zip(canvas.split(CHUNK), goal.split(CHUNK), strict=True)
+            made = [actor(c, g, c.new_full((len(c),), step / steps)) for c, g in seen]
+            return torch.cat(made).unflatten(1, (self.bundle, -1))
+
+        exact = self.exact
+        blank = exact.blank(1, (height, width), self.device)
+        canvas, rows = paint_tiles(act, exact, blank, resize(pixels, (height, width)), 1, steps, self.image_size)
+        whole = len(rows)
+        if tiles > 1:
+            canvas = exact.render(rows[None], (tiles * height, tiles * width))
+            rows = torch.cat([rows, paint_tiles(act, exact, canvas, target, tiles, steps, self.image_size)[1]])
+        if refine:
+            smooth = cast(Overlay, renderers.get(exact.name, differentiable=True))
+            rows = improve(smooth, target, rows, refine, whole, tiles, self.bundle)
+        return Drawing(rows.clamp(0, 1), exact.name, aspect)
+
+    def passes(self, tiles: int, strokes: int | None) -> int:
+        """Steps in each pass. ValueError for numbers that cannot be, or that the memory would not do for."""
+        strokes = self.steps * self.bundle if strokes is None else strokes
+        if strokes < 1 or strokes % self.bundle:
+            raise ValueError(f"strokes is {strokes}; this painter makes {self.bundle} at once: give a multiple of {self.bundle}")
+        if tiles < 1:
+            raise ValueError(f"tiles is {tiles}; expected at least 1")
+        need = 60 * (tiles * self.image_size) ** 2 + 200 * strokes * tiles**2  # five canvases in float32; strokes and their outlines
+        if need > MEMORY:
+            raise ValueError(
+                f"tiles={tiles} with {strokes} strokes each would need about {need / 2**30:.1f} GiB; up to {MEMORY >> 30} GiB are used."
+                " Give fewer tiles or strokes"
+            )
+        return strokes // self.bundle
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
         """The strokes are made on the exact renderer's canvas, at ``image_size``; they are judged at the size of the images."""
@@ -123,13 +183,13 @@ class SARA(Drawer):
         )
 
     @property
-    def world(self) -> Renderer:
+    def world(self) -> Overlay:
         """What paints the canvases that it meets in training."""
-        return self.exact if self.painter_name is None else self.painter
+        return self.exact if self.painter_name is None else cast(Overlay, self.painter)
 
     def imagine(self, canvas: Tensor, bundle: Tensor) -> Tensor:
         """The canvas after a bundle, with gradients. In the renderer's own world: its canvas, with the gradient of its smooth form."""
-        smooth = self.paint(self.painter, canvas, bundle)
+        smooth = self.paint(cast(Overlay, self.painter), canvas, bundle)
         if self.painter_name is not None:
             return smooth
         with torch.no_grad():
