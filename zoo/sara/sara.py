@@ -259,7 +259,16 @@ class SARA(Drawer):
             optimizer.step()
             schedule.step()
             self.follow()
-        self.log_dict({f"train/{name}": loss for name, loss in losses.items()})
+        self.agree()
+        self.log_dict({f"train/{name}": loss.detach() for name, loss in losses.items()})
+
+    @torch.no_grad()
+    def agree(self) -> None:
+        """The ranks' running figures of the batch normalisations become their mean."""
+        if self.trainer.world_size > 1:
+            figures = [b for net in (self.actor, self.soft_actor) for b in net.buffers() if b.is_floating_point()]
+            mean = self.trainer.strategy.reduce(torch.cat(figures), reduce_op="mean")
+            torch._foreach_copy_(figures, list(cast(Tensor, mean).split([len(b) for b in figures])))
 
     @torch.no_grad()
     def follow(self) -> None:
