@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import warnings
 from typing import Any
@@ -14,7 +15,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 import datamodules
 import zoo.canvas_drawer
 import zoo.sara
-import zoo.sketch_rnn  # noqa: F401  (these: their classes become known by name)
+import zoo.sketch_rnn
 from zoo import checkpoints, guards
 from zoo.media import LogDrawings, SaveConfig
 
@@ -41,10 +42,25 @@ class CLI(LightningCLI):
                 subparser.set_defaults({"model": start})
         super().parse_arguments(parser, args)
         config = self.config[self.config["subcommand"]]
+        model = config.get("model") or {}
+        self.asked = dict(model.get("init_args") or {})
+        cls = getattr(zoo, str(model.get("class_path")).rsplit(".", 1)[-1], None)
+        self.defaults = {k: p.default for k, p in inspect.signature(cls).parameters.items()} if cls else {}
         if config.get("init_from") and config.get("ckpt_path"):
             raise ValueError("--init_from starts a new training and --ckpt_path resumes an old one: give one of them")
         if "://" in str(config.get("ckpt_path") or ""):
             raise ValueError(f"--ckpt_path {config['ckpt_path']}: training checkpoints are read from local files only; fetch it first")
+
+    def before_instantiate_classes(self) -> None:
+        """A resumed run keeps the settings of its model: those asked for must be the same. (Lightning would drop them silently.)"""
+        model = self.config[self.config["subcommand"]].get("model") or {}
+        kept = dict(model.get("init_args") or {}) | (model.get("dict_kwargs") or {})
+        asked = {k: v for k, v in self.asked.items() if k in kept and v not in (kept[k], self.defaults.get(k))}
+        if changed := [f"{k}={kept[k]} (asked: {v})" for k, v in asked.items()]:
+            raise ValueError(
+                f"--ckpt_path resumes a run with {', '.join(changed)}, and a resumed run keeps its settings: leave them as they were. Or"
+                " start anew from its weights: zoo export, then --init_from"
+            )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         trainer = super().instantiate_trainer(**kwargs)

@@ -26,7 +26,7 @@ class Rasteriser(nn.Module):
         if size < 2 * GRID or size & (size - 1):
             raise ValueError(f"the neural renderer's size is {size}; expected 32, 64, 128, 256, …")
         c = int(16 * width)
-        if c < 2 or c & (c - 1):
+        if c != 16 * width or c < 2 or c & (c - 1):
             raise ValueError(f"the neural renderer's width is {width}; expected 1, 1/2, 1/4 or 1/8, or a power of 2 above")
         hidden = [GRID * GRID * c // 8, GRID * GRID * c // 4, GRID * GRID * c // 2, GRID * GRID * c]
         layers: list[nn.Module] = [m for i, o in pairwise([inputs, *hidden]) for m in (nn.Linear(i, o), nn.ReLU())]

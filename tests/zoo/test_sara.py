@@ -1,0 +1,429 @@
+"""SARA: its networks, its learning, and how it paints."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import renderers
+import zoo
+from datamodules import Strokes
+from renderers import Drawing
+from zoo import training
+from zoo.sara.networks import Actor, Critic, Discriminator, Rasteriser, folded
+from zoo.sara.replay import Replay, Transitions
+from zoo.tiling import Windows
+
+sys.path.append(str(Path(__file__).parent.parent.parent / "benchmarks"))
+from methods import METHODS, QUIET
+
+
+def tiny(**options):
+    """A small SARA that is ready to learn, outside a trainer."""
+    torch.manual_seed(0)
+    model = zoo.SARA(**({"image_size": 16, "width": 0.125, "steps": 3, "bundle": 2, "batch": 4, "reward": "l2"} | options))
+    model.configure_model()
+    return model
+
+
+def transitions(model, n=4):
+    torch.manual_seed(1)
+    images = [torch.rand(n, 3, 16, 16) for _ in range(3)]
+    return Transitions(*images, torch.rand(n, model.bundle * len(model.actions)), torch.arange(n) % model.steps)
+
+
+# --- networks ---
+
+
+def test_sizes_are_the_papers():
+    """Millions of parameters of the authors' networks."""
+    count = lambda net: round(sum(p.numel() for p in net.parameters()) / 1e6, 2)  # noqa: E731
+    assert [count(net) for net in (Rasteriser(10), Actor(65), Critic(), Discriminator())] == [11.04, 11.21, 11.18, 0.27]
+
+
+@pytest.mark.parametrize(("size", "width"), [(32, 0.125), (64, 0.25), (128, 0.25)])
+def test_rasteriser(size, width):
+    alpha = Rasteriser(4, size, width)(torch.rand(2, 4))
+    assert alpha.shape == (2, 1, size, size)
+    assert 0 <= alpha.min() <= alpha.max() <= 1
+
+
+@pytest.mark.parametrize(("size", "width", "message"), [(16, 1, "size is 16"), (96, 1, "size is 96"), (64, 0.3, "width is 0.3")])
+def test_rasterisers_that_cannot_be(size, width, message):
+    with pytest.raises(ValueError, match=message):
+        Rasteriser(4, size, width)
+
+
+def test_a_folded_actor_is_the_same_function():
+    torch.manual_seed(0)
+    actor = Actor(7, 0.125)
+    for _ in range(3):
+        actor(torch.rand(8, 3, 32, 32), torch.rand(8, 3, 32, 32), torch.rand(8))  # gives it running figures
+    actor.eval()
+    seen = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32), torch.rand(2)
+    fast = folded(actor)
+    torch.testing.assert_close(fast(*seen), actor(*seen), atol=1e-5, rtol=0)
+    assert not [m for m in fast.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert [m for m in actor.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+
+
+def test_the_discriminator_sees_patches():
+    """One number for every patch: what lies far from a pixel does not depend on it."""
+    image = torch.rand(1, 6, 128, 128)
+    net = Discriminator(0.25).net
+    assert net(image).shape == (1, 1, 4, 4)
+    other = image.clone()
+    other[..., :16, :16] = 0
+    same = net(image) == net(other)
+    assert same[0, 0, -1, -1]
+    assert not same[0, 0, 0, 0]
+
+
+# --- neural renderer ---
+
+
+@pytest.mark.parametrize("name", ["qbc", "qbc-opaque", "line", "circle", "triangle"])
+def test_a_neural_renderer_is_a_renderer_of_any_size(name):
+    painter = zoo.NeuralRenderer(name, size=32, width=0.125)
+    strokes = painter.actions.random(2, 3)
+    for size in (32, 64, 16, (24, 40)):
+        canvas = painter.render(strokes, size)
+        assert canvas.shape == (2, 3, *(size if isinstance(size, tuple) else (size, size)))
+        assert 0 <= canvas.min() <= canvas.max() <= 1
+    assert painter.render(strokes, 32).requires_grad
+    assert len(painter.outlines(strokes[0])) == 3
+
+
+def test_a_neural_renderer_learns_a_batch():
+    torch.manual_seed(0)
+    painter = zoo.NeuralRenderer("circle", size=32, width=0.25)
+    painter.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
+    batch = Strokes("circle", reset=1, batch_size=8, image_size=32, fixed={"red": 1, "green": 1, "blue": 1}).rollouts(0)
+    assert torch.equal(batch["next"][:, 0], renderers.get("circle").opacity(batch["action"], 32, 32))  # white on black: the opacity
+    optimizer = torch.optim.Adam(painter.parameters(), 2e-3)
+    losses = []
+    for _ in range(150):
+        loss = painter.training_step(batch, 0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.15 * losses[0]
+
+
+def test_thin_strokes_are_counted_apart():
+    painter = zoo.NeuralRenderer("circle", size=32, width=0.125).eval()
+    strokes = torch.rand(6, 7)
+    strokes[:, 2] = torch.tensor([0.05, 0.05, 1, 1, 1, 1])  # radii
+    strokes[:, 3] = 1
+    blank = painter.blank(6, 32)
+    after = painter.imitates.paint(blank, strokes)
+    with torch.no_grad():
+        painter.evaluate_batch({"canvas": blank, "action": strokes, "next": after})
+        error = (painter.paint(blank, strokes) - after).square()
+    assert painter.thin_mse.compute().item() == pytest.approx(error[:2].mean().item(), rel=1e-4)
+    assert painter.mse.compute().item() == pytest.approx(error.mean().item(), rel=1e-4)
+
+
+def test_a_renderer_without_colour_is_refused():
+    with pytest.raises(ValueError, match="have no colour"):
+        zoo.NeuralRenderer("bezier")
+    with pytest.raises(ValueError, match="'bezier' has none"):
+        zoo.SARA("bezier")
+
+
+# --- replay ---
+
+
+def test_replay_gives_back_what_it_was_given():
+    torch.manual_seed(0)
+    replay = Replay(5, 2, 4, 3)
+    seen = {}
+    for first in (0, 3):  # 6 episodes: the first is overwritten
+        slots = replay.slots(3)
+        for i, slot in enumerate(slots.tolist()):
+            canvases, target, actions = torch.rand(3, 3, 4, 4), torch.rand(3, 4, 4), torch.rand(2, 3)
+            seen[first + i] = canvases, target, actions
+            replay.canvases[slot], replay.targets[slot], replay.actions[slot] = Replay.whole(canvases), Replay.whole(target), actions
+    assert len(replay) == 5
+    found = set()
+    got = replay.sample(400)
+    for before, after, target, action, step in zip(*got, strict=True):
+        (k,) = (k for k, (_, t, _) in seen.items() if (t - target).abs().max() < 1 / 254)
+        t = int(step)
+        assert (seen[k][0][t] - before).abs().max() < 1 / 254
+        assert (seen[k][0][t + 1] - after).abs().max() < 1 / 254
+        assert torch.equal(seen[k][2][t], action)
+        found.add((k, t))
+    assert found == {(k, t) for k in range(1, 6) for t in range(2)}
+
+
+def test_replay_comes_back_from_a_checkpoint_and_refuses_other_sizes():
+    torch.manual_seed(0)
+    one, two = Replay(6, 2, 4, 3), Replay(6, 2, 4, 3)
+    one.targets[one.slots(4)] = torch.randint(256, (4, 3, 4, 4), dtype=torch.uint8)
+    state = one.state_dict()
+    assert len(state["targets"]) == 4  # no more than there is
+    two.load_state_dict(state)
+    assert (two.count, two.place) == (4, 4)
+    assert torch.equal(two.targets, one.targets)
+    for other in (Replay(6, 3, 4, 3), Replay(6, 2, 8, 3), Replay(6, 2, 4, 5), Replay(3, 2, 4, 3)):
+        with pytest.raises(ValueError, match="resume with the same image_size, steps, bundle and episodes"):
+            other.load_state_dict(state)
+
+
+def test_replay_memory_is_as_stated():
+    replay = Replay(800, 40, 128, 65, device="meta")
+    total = sum(x.numel() * x.element_size() for x in (replay.canvases, replay.targets, replay.actions))
+    assert total == pytest.approx(1.65e9, rel=0.02)
+
+
+# --- learning ---
+
+
+def test_rewards():
+    model = tiny()
+    before, after, target, *_ = transitions(model)
+    expected = 10 * ((before - target) ** 2).mean((1, 2, 3)) - 10 * ((after - target) ** 2).mean((1, 2, 3))
+    torch.testing.assert_close(model.reward(before, after, target), expected)
+    wgan = tiny(reward="wgan")
+    expected = wgan.soft_discriminator(target, after) - wgan.soft_discriminator(target, before)
+    torch.testing.assert_close(wgan.reward(before, after, target), expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"reward": "wgan"}, {"model_based": False}])
+def test_losses_are_those_of_the_slow_way(options):
+    """Each transition alone, and each loss's gradients in its own network only."""
+    model = tiny(**options).eval()
+    seen = transitions(model)
+    losses = model.losses(seen)
+    gamma, exact = 0.95**2, model.exact
+    critic, actor = [], []
+    for i in range(4):
+        before, after, target, action, step = (x[i : i + 1] for x in seen)
+        t = lambda k, step=step: (step + k) / 3  # noqa: E731
+        rest = 0.0
+        if step < 2:
+            following = model.soft_actor(after, target, t(1))
+            if options.get("model_based", True):
+                final = exact.render(following.view(1, 2, -1), 16) * 0 + after
+                for stroke in following.view(2, 1, -1):
+                    final = exact.paint(final, stroke)
+                rest = gamma * (model.reward(after, final, target) + model.soft_critic(after, final, target, t(2)))
+            else:
+                rest = gamma * model.soft_critic(after, following, target, t(1))
+        chosen = model.actor(before, target, t(0))
+        if options.get("model_based", True):
+            painted = before
+            for stroke in chosen.view(2, 1, -1):
+                painted = exact.paint(painted, stroke)
+            critic.append((model.critic(before, after, target, t(1)) - rest) ** 2)
+            actor.append(-model.reward(before, painted, target) - model.critic(before, painted, target, t(1)))
+        else:
+            critic.append((model.critic(before, action, target, t(0)) - model.reward(before, after, target) - rest) ** 2)
+            actor.append(-model.critic(before, chosen, target, t(0)))
+    torch.testing.assert_close(losses["critic"], torch.cat(critic).mean(), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(losses["actor"], torch.cat(actor).mean(), atol=1e-5, rtol=1e-4)
+    for name, loss in losses.items():
+        model.zero_grad()
+        loss.backward(retain_graph=True)
+        touched = {k.split(".")[0] for k, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+        assert touched == {name}
+
+
+def test_the_gradient_reaches_the_actor_through_the_smooth_form():
+    model = tiny()
+    canvas, bundle = torch.rand(2, 3, 16, 16), torch.rand(2, 26, requires_grad=True)
+    painted = model.imagine(canvas, bundle)
+    torch.testing.assert_close(painted, model.paint(model.exact, canvas, bundle))  # its value is the renderer's own
+    painted.sum().backward()
+    assert (bundle.grad.abs() > 0).float().mean() > 0.8
+
+
+def test_the_slow_copies_follow():
+    model = tiny(tau=0.25)
+    before = [p.clone() for p in model.soft_critic.parameters()]
+    with torch.no_grad():
+        for p in model.critic.parameters():
+            p.add_(1)
+    model.follow()
+    for old, new in zip(before, model.soft_critic.parameters(), strict=True):
+        torch.testing.assert_close(new, old + 0.25)
+    assert not any(p.requires_grad for p in model.soft_critic.parameters())
+
+
+def test_it_learns_to_paint_two_images():
+    torch.manual_seed(0)
+    images = torch.zeros(2, 3, 16, 16)
+    images[0, 0], images[1, 2, 8:] = 1.0, 1.0
+    model = tiny(steps=2, batch=8, lr=2e-3, episodes=8)
+    model.replay, model.rounds = Replay(8, 2, 16, 26), 10
+    (optimizer,), _ = model.configure_optimizers()
+    painted = lambda: (model.eval().episode(images, model.exact)[1][-1] - images).square().mean().item()  # noqa: E731
+    first = painted()
+    model.train()
+    for _ in range(6):
+        slots = model.replay.slots(2)
+        actions, canvases = model.eval().episode(images, model.exact)
+        model.train()
+        model.replay.targets[slots], model.replay.actions[slots] = Replay.whole(images), actions
+        for t, canvas in enumerate(canvases):
+            model.replay.canvases[slots, t] = Replay.whole(canvas)
+        for _ in range(25):
+            loss = torch.stack(list(model.losses(model.replay.sample(8)).values())).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            model.follow()
+    assert painted() < 0.5 * first
+
+
+def test_only_the_actor_is_published(tmp_path):
+    model = zoo.SARA(image_size=16, width=0.125)
+    assert {k.split(".")[0] for k in model.state_dict()} == {"actor"}
+    model.configure_model()
+    extra = {k for k in model.state_dict() if not k.startswith("actor.")}
+    assert extra
+    assert all(k.startswith(model.learning) for k in extra)
+
+
+def test_resuming_with_other_sizes_is_refused(tmp_path):
+    options = ["fit", *QUIET, "--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}", *METHODS["sara"](tmp_path)]
+    training.main([*options, "--trainer.max_steps=2"])
+    (ckpt,) = tmp_path.rglob("*.ckpt")
+    for change, kept in (("steps=4", "steps=3"), ("image_size=32", "image_size=16"), ("lr=1", "lr=0.0003")):
+        with pytest.raises(ValueError, match=f"resumes a run with {kept} .*--init_from"):
+            training.main([*options, "--trainer.max_steps=4", f"--ckpt_path={ckpt}", f"--model.{change}"])
+
+
+# --- painting ---
+
+
+def photo(height=40, width=60):
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x / width, y / height, (x + y) % 16 / 16], -1)
+
+
+def test_strokes_are_those_of_the_renderers_own_canvas():
+    model = tiny().eval()
+    images = torch.rand(2, 3, 32, 32)
+    strokes = model.strokes(images)
+    assert strokes.shape == (2, 6, 13)
+    _, canvases = model.episode(model.look(images), model.exact)
+    torch.testing.assert_close(model.exact.render(strokes, 16), canvases[-1], atol=1e-6, rtol=0)
+    assert model.strokes(images[:, :1]).shape == (2, 6, 13)  # grey images are taken as colour
+
+
+@pytest.mark.parametrize("renderer", ["qbc", "qbc-opaque", "line", "circle", "triangle"])
+def test_draw(renderer):
+    drawing = tiny(renderer=renderer).eval().draw(photo(), strokes=4)
+    assert (len(drawing), drawing.renderer, drawing.aspect) == (4, renderer, 1.5)
+
+
+@pytest.mark.parametrize("tiles", [2, 3])
+def test_the_canvas_that_tiles_are_painted_on_is_that_of_the_drawing(tiles, monkeypatch):
+    """Strokes that leave their tile, and the order of painting: the drawing rendered whole is what the painter saw at the end."""
+    from zoo.sara import sara
+
+    seen = {}
+    real = sara.paint_tiles
+
+    def noted(act, renderer, canvas, target, d, steps, side):
+        seen[d] = real(act, renderer, canvas, target, d, steps, side)
+        return seen[d]
+
+    monkeypatch.setattr(sara, "paint_tiles", noted)
+    model = tiny(renderer="line", image_size=32).eval()  # its exact form is the same at any offset, but for rounding
+    for p in model.actor.parameters():
+        p.data += 0.1 * torch.randn_like(p)
+    drawing = model.draw(photo(), tiles=tiles)
+    assert len(drawing) == 6 + 6 * tiles**2
+    canvas = seen[tiles][0]
+    whole = model.exact.render(drawing.strokes[None], tuple(canvas.shape[-2:]))
+    assert (whole - canvas).abs().mean() < 1e-3
+    assert (whole - canvas).abs().max() < 0.05
+    alone = Drawing(drawing.strokes[:6], "line", drawing.aspect)
+    assert (model.exact.render(alone.strokes[None], tuple(canvas.shape[-2:])) - canvas).abs().mean() > 0.01  # tiles did paint
+
+
+@pytest.mark.parametrize("tiles", [1, 2])
+def test_refining_brings_the_picture_closer(tiles):
+    model = tiny(renderer="line", image_size=32).eval()
+    image = photo(32, 32)
+    target = torch.tensor(image).permute(2, 0, 1)[None].float()
+
+    def error(drawing):
+        return (model.exact.render(drawing.strokes[None], 32) - target).square().mean().item()
+
+    plain, refined = model.draw(image, tiles=tiles), model.draw(image, tiles=tiles, refine=20)
+    assert len(plain) == len(refined)
+    assert error(refined) < 0.8 * error(plain)
+
+
+def test_repainting_is_painting():
+    """The canvas that refining differentiates is that of the strokes in their order."""
+    from zoo.sara.painting import repaint
+
+    model = tiny(renderer="circle", image_size=32).eval()
+    smooth = renderers.get("circle", differentiable=True)
+    for tiles in (1, 2, 3):
+        drawing = model.draw(photo(32, 32), tiles=tiles)
+        target = torch.zeros(1, 3, 32 * tiles, 32 * tiles)
+        canvas = repaint(smooth, drawing.strokes, target, 6, tiles, 2)
+        expected = smooth.render(drawing.strokes[None], 32 * tiles)
+        assert (canvas - expected).abs().mean() < 2e-3  # a smooth edge reaches a little beyond its window
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strokes": 5}, "give a multiple of 2"),
+        ({"strokes": 0}, "give a multiple of 2"),
+        ({"tiles": 0}, "tiles is 0"),
+        ({"tiles": 4096}, "would need about .* GiB"),
+        ({"refine": -1}, "refine is -1"),
+    ],
+)
+def test_paintings_that_cannot_be(options, message):
+    with pytest.raises(ValueError, match=message):
+        tiny().eval().draw(photo(), **options)
+
+
+@pytest.mark.parametrize(("options", "message"), [({"reward": "l3"}, "expected wgan or l2"), ({"bundle": 0}, "must be at least 1")])
+def test_saras_that_cannot_be(options, message):
+    with pytest.raises(ValueError, match=message):
+        zoo.SARA(**options)
+
+
+# --- windows ---
+
+
+@pytest.mark.parametrize("tiles", [1, 2, 3, 5])
+def test_windows_cover_the_canvas_once(tiles):
+    canvas = torch.rand(1, 3, 8 * tiles, 12 * tiles)
+    windows = Windows(canvas, tiles)
+    torch.testing.assert_close(windows.canvas, canvas)
+    seen = []
+    for phase in windows.phases:
+        for tile, (left, top, right, bottom) in zip(windows.inner(windows.get(phase)), windows.boxes(phase), strict=True):
+            (y0, y1), (x0, x1) = ((round(v * 8 * tiles) for v in (top, bottom)), (round(v * 12 * tiles) for v in (left, right)))
+            torch.testing.assert_close(tile, canvas[0, :, y0:y1, x0:x1])
+            seen.append((left, top))
+    assert len(set(seen)) == len(seen) == tiles**2
+    for phase in windows.phases:
+        windows.put(phase, windows.get(phase) + 1)
+    times = windows.canvas - canvas  # a pixel lies in its tile's window, and in those of up to three neighbours
+    assert times.min() >= 1 - 1e-5
+    assert times.max() <= 4 + 1e-5
+
+
+def test_zooming_undoes_placing():
+    exact = renderers.get("qbc")
+    windows = Windows(torch.zeros(1, 3, 24, 24), 3)
+    strokes = exact.actions.random(4)
+    for phase in windows.phases:
+        for box, zoom in zip(windows.boxes(phase), windows.zooms(phase), strict=True):
+            on_canvas = exact.place(strokes, box)[1]
+            torch.testing.assert_close(exact.place(on_canvas, zoom)[1], exact.place(strokes, windows.box)[1])
