@@ -37,8 +37,9 @@ class SARA(Drawer):
     Learning (§5.2): each batch of images is a round of episodes, one per image, then ``updates`` updates on ``batch`` transitions from the
     last ``episodes`` episodes; the first ``warmup`` rounds only fill that replay. reward: ``wgan`` (§5.1), or ``l2``: by how much a
     bundle lowers the mean squared error. model_based: back-propagate through the renderer, V(s) for the rest; or plain DDPG with Q(s, a).
-    discount: of a stroke; a bundle's is its power. tau: rate of the target networks. lr, critic_lr, discriminator_lr: of Adam; after
-    ``decay_at`` updates the actor's falls to 1/3, the critic's to 0.3 of it. Only the actor belongs to a published checkpoint.
+    discount: of a stroke; a bundle's is its power. 0: each bundle is for its own reward alone, and there is no critic. tau: rate of the
+    target networks. lr, critic_lr, discriminator_lr: of Adam; every ``decay_at`` updates the first two fall to 1/3. Only the actor belongs
+    to a published checkpoint.
     """
 
     exact: Overlay
@@ -73,6 +74,8 @@ class SARA(Drawer):
             raise ValueError(f"reward is {reward!r}; expected wgan or l2")
         if min(steps, bundle, batch, updates, episodes) < 1:
             raise ValueError("SARA: steps, bundle, batch, updates and episodes must be at least 1")
+        if not 0 <= discount <= 1 or (discount == 0 and not model_based):
+            raise ValueError(f"discount is {discount}; expected a number from 0 to 1, and above 0 for plain DDPG")
         self.automatic_optimization = False
         self.steps, self.bundle = steps, bundle
         self.actor = Actor(bundle * len(self.actions), width)
@@ -172,15 +175,19 @@ class SARA(Drawer):
     # --- learning ---
 
     def configure_model(self) -> None:
-        """What only learning needs: critic, discriminator, and the slow copies of all three."""
-        if hasattr(self, "critic"):
+        """What only learning needs: critic, discriminator, and slow copies of what bootstraps."""
+        if hasattr(self, "slow"):
             return
         actions, width = self.bundle * len(self.actions), self.hparams["width"]
-        self.critic: nn.Module = Critic(width) if self.hparams["model_based"] else ActionCritic(actions, width)
-        self.discriminator = Discriminator(width)
-        self.soft_actor, self.soft_critic, self.soft_discriminator = (
-            deepcopy(net).requires_grad_(False) for net in (self.actor, self.critic, self.discriminator)
-        )
+        self.slow: list[str] = []
+        if self.hparams["discount"]:
+            self.critic: nn.Module = Critic(width) if self.hparams["model_based"] else ActionCritic(actions, width)
+            self.slow += ["actor", "critic"]
+        if self.hparams["reward"] == "wgan":
+            self.discriminator = Discriminator(width)
+            self.slow += ["discriminator"]
+        for name in self.slow:
+            setattr(self, f"soft_{name}", deepcopy(getattr(self, name)).requires_grad_(False))
 
     @property
     def world(self) -> Overlay:
@@ -200,33 +207,28 @@ class SARA(Drawer):
         """r (B,) of a bundle (equation 1): by how much less the canvas differs from its target."""
         with torch.autocast(before.device.type, enabled=False):  # a small difference of large numbers
             if self.hparams["reward"] == "wgan":
-                return self.soft_discriminator(target, after) - self.soft_discriminator(target, before)
+                judge = cast(Discriminator, self.soft_discriminator)
+                return judge(target, after) - judge(target, before)
             old, new = ((x - target).square().mean((1, 2, 3)) for x in (before, after))
             return L2_SCALE * (old - new)
 
     def losses(self, seen: Transitions) -> dict[str, Tensor]:
         """Of actor, critic and discriminator, each with gradients in its own weights only."""
         before, after, target, action, step = seen
-        now, then, later = ((step + k) / self.steps for k in range(3))
-        discount = self.hparams["discount"] ** self.bundle * (step + 1 < self.steps)
-        frozen = {name: p.detach() for name, p in self.critic.named_parameters()}
-        with torch.no_grad():
-            next_action = self.soft_actor(after, target, then)
-            if self.hparams["model_based"]:
-                final = self.paint(self.world, after, next_action)
-                rest = self.reward(after, final, target) + self.soft_critic(after, final, target, later)
-                value = discount * rest
-            else:
-                value = self.reward(before, after, target) + discount * self.soft_critic(after, next_action, target, then)
-        chosen = self.actor(before, target, now)
+        now, later = step / self.steps, (step + 1) / self.steps
+        chosen, losses = self.actor(before, target, now), {}
         if self.hparams["model_based"]:
-            critic = F.mse_loss(self.critic(before, after, target, then), value)
             canvas = self.imagine(before, chosen)
-            promise = self.reward(before, canvas, target) + functional_call(self.critic, frozen, (before, canvas, target, then))
+            promise = self.reward(before, canvas, target)
+            state, imagined = (before, after, target, later), (before, canvas, target, later)
         else:
-            critic = F.mse_loss(self.critic(before, action, target, now), value)
-            promise = functional_call(self.critic, frozen, (before, chosen, target, now))
-        losses = {"actor": -promise.mean(), "critic": critic}
+            promise = torch.zeros((), device=self.device)
+            state, imagined = (before, action, target, now), (before, chosen, target, now)
+        if self.hparams["discount"]:
+            frozen = {name: p.detach() for name, p in self.critic.named_parameters()}
+            promise = promise + functional_call(self.critic, frozen, imagined)
+            losses["critic"] = F.mse_loss(self.critic(*state), self.value(seen))
+        losses["actor"] = -promise.mean()
         if self.hparams["reward"] == "wgan":
             with torch.autocast(before.device.type, enabled=False):
                 real, fake = self.discriminator(target, target), self.discriminator(target, after)
@@ -234,6 +236,19 @@ class SARA(Drawer):
                 penalty = gradient_penalty(lambda pair: self.discriminator(*pair.chunk(2, 1)), *pairs)
                 losses["discriminator"] = fake.mean() - real.mean() + PENALTY * penalty
         return losses
+
+    @torch.no_grad()
+    def value(self, seen: Transitions) -> Tensor:
+        """What the critic should say (B,), by the slow networks: V, of what follows the action; Q, of the action and what follows."""
+        before, after, target, _, step = seen
+        then, later = (step + 1) / self.steps, (step + 2) / self.steps
+        discount = self.hparams["discount"] ** self.bundle * (step + 1 < self.steps)
+        actor, critic = cast(Actor, self.soft_actor), cast(Critic, self.soft_critic)
+        action = actor(after, target, then)
+        if not self.hparams["model_based"]:
+            return self.reward(before, after, target) + discount * critic(after, action, target, then)
+        final = self.paint(self.world, after, action)
+        return discount * (self.reward(after, final, target) + critic(after, final, target, later))
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> None:
         """A round of episodes, then updates. train/mse: of the round's last canvases; train/actor, critic, discriminator: last losses."""
@@ -266,29 +281,28 @@ class SARA(Drawer):
     def agree(self) -> None:
         """The ranks' running figures of the batch normalisations become their mean."""
         if self.trainer.world_size > 1:
-            figures = [b for net in (self.actor, self.soft_actor) for b in net.buffers() if b.is_floating_point()]
+            figures = [b for name, b in self.named_buffers() if "running_" in name]
             mean = self.trainer.strategy.reduce(torch.cat(figures), reduce_op="mean")
             torch._foreach_copy_(figures, list(cast(Tensor, mean).split([len(b) for b in figures])))
 
     @torch.no_grad()
     def follow(self) -> None:
         """The slow copies take a step of ``tau`` towards their networks."""
-        networks = (self.soft_actor, self.actor), (self.soft_critic, self.critic), (self.soft_discriminator, self.discriminator)
-        for slow, fast in networks:
+        for name in self.slow:
+            slow, fast = getattr(self, f"soft_{name}"), getattr(self, name)
             torch._foreach_lerp_(list(slow.parameters()), [p.detach() for p in fast.parameters()], self.hparams["tau"])
 
     def configure_optimizers(self) -> Any:
         """One Adam, a group for each network: the losses share no gradients, so one step serves all three."""
-        groups = [
-            {"params": self.actor.parameters(), "lr": self.lr},
-            {"params": self.critic.parameters(), "lr": self.hparams["critic_lr"]},
-        ]
+        groups: list[dict[str, Any]] = [{"params": self.actor.parameters(), "lr": self.lr}]
+        if self.hparams["discount"]:
+            groups.append({"params": self.critic.parameters(), "lr": self.hparams["critic_lr"]})
+        falling = [lambda k: (1 / 3) ** (k // self.hparams["decay_at"])] * len(groups)
         if self.hparams["reward"] == "wgan":
             groups.append({"params": self.discriminator.parameters(), "lr": self.hparams["discriminator_lr"], "betas": BETAS})
-        late = self.hparams["decay_at"]
-        falls = [lambda k: 1 / 3 if k >= late else 1.0, lambda k: 0.3 if k >= late else 1.0, lambda k: 1.0]
+            falling.append(lambda k: 1.0)
         optimizer = torch.optim.Adam(groups)
-        return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, falls[: len(groups)])]
+        return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, falling)]
 
     # --- resuming ---
 
