@@ -8,7 +8,7 @@ import datamodules
 
 ADDRESSES = [
     (url, remote.bytes)
-    for cls in (datamodules.MNIST, datamodules.KMNIST, datamodules.SVHN, datamodules.Omniglot)
+    for cls in (datamodules.MNIST, datamodules.KMNIST, datamodules.SVHN, datamodules.Omniglot, datamodules.CelebA)
     for remote in cls.downloads().values()
     for url in remote.urls
 ]

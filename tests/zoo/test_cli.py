@@ -307,7 +307,12 @@ def test_recipes_train(recipe, data_root, zoo_list, tmp_path, monkeypatch):
     ]
     if "init_from" in config:
         small += ["--init_from=null"]
-    if config["model"]["init_args"].get("painter"):
+    if config["model"]["class_path"] == "zoo.SARA":
+        small += ["--model.image_size=16", "--model.width=0.125", "--model.painter=null", "--model.batch=2", "--model.updates=1"]
+        small += ["--model.warmup=0", "--model.episodes=4", "--data.image_size=16", "--trainer.precision=32"]
+    elif config["model"]["class_path"] == "zoo.NeuralRenderer":
+        small += ["--model.size=32", "--model.width=0.125", "--data.image_size=32"]
+    elif config["model"]["init_args"].get("painter"):
         small += ["--model.painter=tiny-canvas"]
     if config["model"]["init_args"].get("start_from"):
         small += ["--model.start_from=null"]

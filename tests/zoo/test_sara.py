@@ -397,7 +397,7 @@ def test_paintings_that_cannot_be(options, message):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"reward": "l3"}, "expected wgan or l2"), ({"bundle": 0}, "must be at least 1"), ({"discount": 2}, "discount is 2")],
+    [({"reward": "l3"}, "expected wgan or l2"), ({"bundle": 0}, "must be at least 1"), ({"discount": 2.0}, "discount is 2")],
 )
 def test_saras_that_cannot_be(options, message):
     with pytest.raises(ValueError, match=message):
