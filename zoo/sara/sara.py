@@ -101,7 +101,7 @@ class SARA(Drawer):
 
     def look(self, images: Tensor) -> Tensor:
         """Images (B, 1 or 3, H, W) as the actor looks at them: (B, 3, S, S)."""
-        return resize(images, self.image_size).expand(-1, 3, -1, -1)
+        return resize(images, self.image_size).expand(-1, 3, -1, -1).contiguous()
 
     def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         actions, _ = self.episode(self.look(images), self.exact)
@@ -165,7 +165,7 @@ class SARA(Drawer):
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
         """The strokes are made on the exact renderer's canvas, at ``image_size``; they are judged at the size of the images."""
-        target = batch["image"].expand(-1, 3, -1, -1)
+        target = batch["image"].expand(-1, 3, -1, -1).contiguous()
         strokes = self.strokes(target).float()
         drawn = self.exact.render(strokes, (target.shape[-2], target.shape[-1]))
         with torch.autocast(self.device.type, enabled=False):  # ssim is a difference of squares
