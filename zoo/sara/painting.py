@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -12,8 +12,10 @@ from datamodules.base import resize
 from renderers import Overlay
 from zoo.tiling import Windows
 
-Act = Callable[[Tensor, Tensor, int], Tensor]
-"""Canvases and targets (n, 3, S, S), and the step, to bundles of strokes (n, k, A)."""
+Act = Callable[[Tensor, Tensor, float], Tensor]
+"""Canvases and targets (n, 3, S, S), and the share of the episode that is over, to bundles of strokes (n, k, A)."""
+Pass = tuple[int, int]
+"""So many tiles each way, and so many bundles for each of them."""
 
 
 def in_window(renderer: Overlay, windows: Windows, bundle: Tensor) -> Tensor:
@@ -21,35 +23,38 @@ def in_window(renderer: Overlay, windows: Windows, bundle: Tensor) -> Tensor:
     return renderer.place(bundle.flatten(0, 1), windows.box)[1].view_as(bundle)
 
 
-def paint_tiles(act: Act, renderer: Overlay, canvas: Tensor, target: Tensor, tiles: int, steps: int, side: int) -> tuple[Tensor, Tensor]:
+def paint_tiles(
+    act: Act, renderer: Overlay, canvas: Tensor, target: Tensor, tiles: int, moments: Sequence[float], side: int
+) -> tuple[Tensor, Tensor]:
     """Paint d × d tiles of a canvas (1, 3, H, W) towards a target of its size, all on that one canvas: a tile's painter sees what its
     neighbours' strokes have done. Every tile is looked at as (side, side) pixels. The cost grows with d².
 
+    moments: of each bundle of a tile, the share of the episode that is over.
     Returns the canvas, and the strokes (T, A) on the scale of the whole canvas, in the order of painting.
     """
     windows, wanted = Windows(canvas, tiles), Windows(target, tiles)
     rows = []
-    for step in range(steps):
+    for moment in moments:
         for phase in windows.phases:
             seen, goal = windows.get(phase), resize(wanted.inner(wanted.get(phase)), side)
-            bundle = act(resize(windows.inner(seen), side), goal, step)
+            bundle = act(resize(windows.inner(seen), side), goal, moment)
             windows.put(phase, renderer.paint_all(seen, in_window(renderer, windows, bundle)))
             rows += [renderer.place(b, box)[1] for b, box in zip(bundle.unbind(), windows.boxes(phase), strict=True)]
     return windows.canvas, torch.cat(rows)
 
 
-def refine(renderer: Overlay, target: Tensor, strokes: Tensor, steps: int, whole: int, tiles: int, bundle: int, lr: float = 0.01) -> Tensor:
+def refine(renderer: Overlay, target: Tensor, strokes: Tensor, steps: int, passes: list[Pass], bundle: int, lr: float = 0.01) -> Tensor:
     """Move all strokes (T, A) at once down the gradient of the picture's mean squared error, ``steps`` times, by Adam.
 
-    renderer: the smooth form. target: (1, 3, H, W). whole: how many strokes of the first pass there are; those of ``tiles`` follow, in the
-    order of :func:`paint_tiles`. Returns those of the step with the least error, on the smooth form.
+    renderer: the smooth form. target: (1, 3, H, W). passes: how the strokes were painted, one :func:`paint_tiles` after the other.
+    Returns those of the step with the least error, on the smooth form.
     """
     with torch.enable_grad():
         moved = strokes.clone().requires_grad_()
         optimizer = torch.optim.Adam([moved], lr)
         best, least = strokes, float("inf")
         for _ in range(steps + 1):
-            error = (repaint(renderer, moved, target, whole, tiles, bundle) - target).square().mean()
+            error = (repaint(renderer, moved, target, passes, bundle) - target).square().mean()
             if error.item() < least:
                 best, least = moved.detach().clone(), error.item()
             optimizer.zero_grad()
@@ -60,23 +65,20 @@ def refine(renderer: Overlay, target: Tensor, strokes: Tensor, steps: int, whole
     return best
 
 
-def repaint(renderer: Overlay, strokes: Tensor, target: Tensor, whole: int, tiles: int, bundle: int) -> Tensor:
-    """The canvas (1, 3, H, W) of strokes in the order of :func:`refine`, with gradients; memory holds a canvas per bundle."""
+def repaint(renderer: Overlay, strokes: Tensor, target: Tensor, passes: list[Pass], bundle: int) -> Tensor:
+    """The canvas (1, 3, H, W) of strokes in the order of :func:`refine`, with gradients; memory holds a canvas per batch of tiles."""
 
     def paint(canvas: Tensor, rows: Tensor) -> Tensor:
         return renderer.paint_all(canvas, rows)
 
-    canvas = renderer.blank(1, (target.shape[-2], target.shape[-1]), target.device)
-    for rows in strokes[:whole].split(bundle):
-        canvas = checkpoint(paint, canvas, rows[None], use_reentrant=False)
-    if len(strokes) == whole:
-        return canvas
-    windows, at = Windows(canvas, tiles), whole
-    while at < len(strokes):
-        for phase in windows.phases:
+    canvas, at = renderer.blank(1, (target.shape[-2], target.shape[-1]), target.device), 0
+    for tiles, rounds in passes:
+        windows = Windows(canvas, tiles)
+        for phase in windows.phases * rounds:
             zooms = windows.zooms(phase)
             parts = strokes[at : at + len(zooms) * bundle].unflatten(0, (len(zooms), bundle))
             at += len(zooms) * bundle
             near = torch.stack([renderer.place(rows, zoom)[1] for rows, zoom in zip(parts, zooms, strict=True)])
             windows.put(phase, checkpoint(paint, windows.get(phase), near, use_reentrant=False))
-    return windows.canvas
+        canvas = windows.canvas
+    return canvas

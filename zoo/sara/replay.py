@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Transitions(NamedTuple):
-    """before, after, target: (B, 3, S, S) in [0, 1]; action: (B, A); step: (B,), whole numbers from 0."""
+    """before, after, target: (B, 3, S, S) in [0, 1]; action: (B, A); step: (B,), whole numbers from 0, on the host."""
 
     before: Tensor
     after: Tensor
@@ -45,12 +45,12 @@ class Replay:
         return found
 
     def sample(self, n: int) -> Transitions:
-        """n transitions, uniformly at random, without a word to the host."""
+        """n transitions, uniformly at random; chosen on the host, which waits for nothing."""
         device = self.targets.device
-        episode = torch.randint(self.count, (n,), device=device)
-        step = torch.randint(self.actions.shape[1], (n,), device=device)
-        before, after = (self.canvases[episode, step + k].float() / 255 for k in (0, 1))
-        return Transitions(before, after, self.targets[episode].float() / 255, self.actions[episode, step], step)
+        chosen, step = torch.randint(self.count, (n,)), torch.randint(self.actions.shape[1], (n,))
+        episode, at = chosen.to(device, non_blocking=True), step.to(device, non_blocking=True)
+        before, after = (self.canvases[episode, at + k].float() / 255 for k in (0, 1))
+        return Transitions(before, after, self.targets[episode].float() / 255, self.actions[episode, at], step)
 
     def state_dict(self) -> dict[str, Any]:
         kept = {name: getattr(self, name)[: self.count].cpu() for name in ("canvases", "targets", "actions")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from functools import cached_property
 from typing import Any, cast
 
 import torch
@@ -12,7 +13,7 @@ from torch.func import functional_call
 
 import renderers
 from datamodules.base import resize
-from renderers import Drawing, Overlay
+from renderers import Box, Drawing, Overlay
 from zoo.drawer import CHUNK, Drawer
 from zoo.images import read
 from zoo.layers import gradient_penalty
@@ -20,11 +21,20 @@ from zoo.sara.networks import ActionCritic, Actor, Critic, Discriminator, folded
 from zoo.sara.painting import paint_tiles
 from zoo.sara.painting import refine as improve
 from zoo.sara.replay import Replay, Transitions
+from zoo.tiling import boxes
 
 PENALTY = 10.0  # weight of the gradient penalty
 BETAS = (0.5, 0.999)  # of the discriminator's Adam
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 MEMORY = 4 << 30  # bytes that a painting may take
 L2_SCALE = 10.0  # brings the rewards of an episode to about 1 in all
+
+
+def part(image: Tensor, box: Box) -> Tensor:
+    """The pixels (…, h, w) of an image (…, H, W) in a box."""
+    height, width = image.shape[-2:]
+    left, top, right, bottom = (round(v * n) for v, n in zip(box, (width, height, width, height), strict=True))
+    return image[..., top:bottom, left:right]
 
 
 class SARA(Drawer):
@@ -32,7 +42,9 @@ class SARA(Drawer):
 
     renderer: whose strokes it makes, any that paints in colour. painter: the neural renderer to learn through, which then is the world that
     it learns in as well; None learns in the renderer's own world, through its smooth form. image_size, width: side of the images that it
-    looks at, and of its layers; the paper's are 128 and 1.
+    looks at, and of its layers; the paper's are 128 and 1. levels: None, as in the paper, looks at the whole image at each step. A list
+    makes it look closer as it goes on: its first number is how many bundles the whole gets, the next how many each of 2 × 2 tiles, then each
+    of 4 × 4, …; in all ``steps`` of them, on one canvas of twice the size. It learns to paint a tile as it does an image; needs discount 0.
 
     Learning (§5.2): each batch of images is a round of episodes, one per image, then ``updates`` updates on ``batch`` transitions from the
     last ``episodes`` episodes; the first ``warmup`` rounds only fill that replay. reward: ``wgan`` (§5.1), or ``l2``: by how much a
@@ -53,6 +65,7 @@ class SARA(Drawer):
         width: float = 1.0,
         steps: int = 40,
         bundle: int = 5,
+        levels: list[int] | None = None,
         reward: str = "wgan",
         model_based: bool = True,
         discount: float = 0.95,
@@ -76,8 +89,12 @@ class SARA(Drawer):
             raise ValueError("SARA: steps, bundle, batch, updates and episodes must be at least 1")
         if not 0 <= discount <= 1 or (discount == 0 and not model_based):
             raise ValueError(f"discount is {discount}; expected a number from 0 to 1, and above 0 for plain DDPG")
+        if levels is not None and (discount or min(levels, default=-1) < 0 or sum(n * 4**i for i, n in enumerate(levels)) != steps):
+            total = " + ".join(f"{n} × {4**i}" for i, n in enumerate(levels))
+            raise ValueError(f"levels {levels} make {total} bundles; expected {steps} (steps) in all, and discount 0, not {discount}")
         self.automatic_optimization = False
-        self.steps, self.bundle = steps, bundle
+        self.steps, self.bundle, self.levels = steps, bundle, levels
+        self.world_size = image_size * (2 if levels else 1)
         self.actor = Actor(bundle * len(self.actions), width)
         self.replay: Replay | None = None
         self.kept: list[dict[str, Any]] = []  # replays of a checkpoint, one a rank, until fitting starts
@@ -89,19 +106,42 @@ class SARA(Drawer):
         with torch.autocast(canvas.device.type, enabled=False):  # distances need float32
             return renderer.paint_all(canvas, bundle.float().view(len(bundle), self.bundle, -1))
 
+    def plan(self, strokes: int | None = None) -> list[tuple[int, list[float]]]:
+        """The passes of an episode: so many tiles each way, and for each bundle of a tile the share of the episode that is over then.
+
+        strokes: in all, a multiple of the bundle; with levels at most so many, the coarse ones first.
+        """
+        steps = self.steps if strokes is None else strokes // self.bundle
+        if self.levels is None:
+            return [(1, [t / steps for t in range(steps)])]
+        passes, begun, left = [], 0, steps
+        for i, rounds in enumerate(self.levels):
+            made = min(rounds, left // 4**i)
+            passes.append((2**i, [(begun + r * 4**i) / self.steps for r in range(made)]))
+            begun, left = begun + rounds * 4**i, left - made * 4**i
+        return [p for p in passes if p[1]]
+
+    @cached_property
+    def moments(self) -> list[tuple[Box, float]]:
+        """Of each step of an episode, the part of the image that is looked at, and the share of the episode that is over."""
+        return [(box, moment) for tiles, moments in self.plan() for moment in moments for box in boxes(tiles)]
+
     @torch.no_grad()
-    def episode(self, targets: Tensor, renderer: Overlay, steps: int | None = None) -> tuple[Tensor, list[Tensor]]:
-        """Targets (B, 3, S, S) painted: actions (B, T, bundle * A), and the T + 1 canvases (B, 3, S, S), the blank one first."""
-        steps = steps or self.steps
-        canvases, actions = [renderer.blank(len(targets), self.image_size, targets.device)], []
-        for t in range(steps):
-            actions.append(self.actor(canvases[-1], targets, targets.new_full((len(targets),), t / steps)))
-            canvases.append(self.paint(renderer, canvases[-1], actions[-1]))
-        return torch.stack(actions, 1), canvases
+    def episode(self, targets: Tensor, renderer: Overlay) -> tuple[Tensor, list[Tensor]]:
+        """Targets (B, 3, W, W), W = world_size, painted: bundles (B, T, bundle * A), and the T + 1 canvases (B, 3, W, W)."""
+        canvases, bundles = [renderer.blank(len(targets), self.world_size, targets.device)], []
+        for box, moment in self.moments:
+            seen, goal = (resize(part(x, box), self.image_size) for x in (canvases[-1], targets))
+            bundle = self.actor(seen, goal, targets.new_full((len(targets),), moment)).float()
+            if box != WHOLE:
+                bundle = renderer.place(bundle.view(-1, len(self.actions)), box)[1].view_as(bundle)
+            bundles.append(bundle)
+            canvases.append(self.paint(renderer, canvases[-1], bundle))
+        return torch.stack(bundles, 1), canvases
 
     def look(self, images: Tensor) -> Tensor:
-        """Images (B, 1 or 3, H, W) as the actor looks at them: (B, 3, S, S)."""
-        return resize(images, self.image_size).expand(-1, 3, -1, -1).contiguous()
+        """Images (B, 1 or 3, H, W) as they are painted: (B, 3, W, W)."""
+        return resize(images, self.world_size).expand(-1, 3, -1, -1).contiguous()
 
     def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         actions, _ = self.episode(self.look(images), self.exact)
@@ -122,46 +162,48 @@ class SARA(Drawer):
         tiles: after the whole image, paint d × d tiles of it on the same canvas, each with as many strokes again. strokes: of each pass and
         tile, a multiple of the bundle; None for as many as it was trained for. refine: so many gradient steps on all strokes at the end.
         """
-        steps = self.passes(tiles, strokes)
-        if refine < 0:
-            raise ValueError(f"refine is {refine}; expected a number of gradient steps, 0 or more")
+        self.check(tiles, strokes, refine)
+        plan, exact = self.plan(strokes), self.exact
         pixels = read(image, self.channels).to(self.device)
-        aspect = pixels.shape[-1] / pixels.shape[-2]
-        height, width = (2 * max(4, round(self.image_size / 2 * a)) for a in (aspect**-0.5, aspect**0.5))
-        target = resize(pixels, (tiles * height, tiles * width))
+        aspect, even = pixels.shape[-1] / pixels.shape[-2], 2 * plan[-1][0]
+        height, width = (even * max(4, round(self.world_size / even * a)) for a in (aspect**-0.5, aspect**0.5))
         actor = folded(self.actor)
 
-        def act(canvas: Tensor, goal: Tensor, step: int) -> Tensor:
+        def act(canvas: Tensor, goal: Tensor, moment: float) -> Tensor:
             seen = zip(canvas.split(CHUNK), goal.split(CHUNK), strict=True)
-            made = [actor(c, g, c.new_full((len(c),), step / steps)) for c, g in seen]
-            return torch.cat(made).unflatten(1, (self.bundle, -1))
+            return torch.cat([actor(c, g, c.new_full((len(c),), moment)) for c, g in seen]).unflatten(1, (self.bundle, -1))
 
-        exact = self.exact
-        blank = exact.blank(1, (height, width), self.device)
-        canvas, rows = paint_tiles(act, exact, blank, resize(pixels, (height, width)), 1, steps, self.image_size)
-        whole = len(rows)
-        if tiles > 1:
-            canvas = exact.render(rows[None], (tiles * height, tiles * width))
-            rows = torch.cat([rows, paint_tiles(act, exact, canvas, target, tiles, steps, self.image_size)[1]])
+        rows, passes = torch.zeros(0, len(self.actions), device=self.device), []
+        for d in sorted({1, tiles}):
+            target = resize(pixels, (d * height, d * width))
+            canvas = exact.render(rows[None], (d * height, d * width))
+            for closer, moments in plan:
+                canvas, made = paint_tiles(act, exact, canvas, target, d * closer, moments, self.image_size)
+                rows = torch.cat([rows, made])
+                passes.append((d * closer, len(moments)))
         if refine:
             smooth = cast(Overlay, renderers.get(exact.name, differentiable=True))
-            rows = improve(smooth, target, rows, refine, whole, tiles, self.bundle)
+            rows = improve(smooth, target, rows, refine, passes, self.bundle)
         return Drawing(rows.clamp(0, 1), exact.name, aspect)
 
-    def passes(self, tiles: int, strokes: int | None) -> int:
-        """Steps in each pass. ValueError for numbers that cannot be, or that the memory would not do for."""
-        strokes = self.steps * self.bundle if strokes is None else strokes
+    def check(self, tiles: int, strokes: int | None, refine: int) -> None:
+        """ValueError for numbers that cannot be, or that the memory would not do for."""
+        most = self.steps * self.bundle
+        strokes = most if strokes is None else strokes
         if strokes < 1 or strokes % self.bundle:
             raise ValueError(f"strokes is {strokes}; this painter makes {self.bundle} at once: give a multiple of {self.bundle}")
+        if self.levels and strokes > most:
+            raise ValueError(f"strokes is {strokes}; this painter makes at most {most} of an image: for more, give it tiles")
         if tiles < 1:
             raise ValueError(f"tiles is {tiles}; expected at least 1")
-        need = 60 * (tiles * self.image_size) ** 2 + 200 * strokes * tiles**2  # five canvases in float32; strokes and their outlines
+        if refine < 0:
+            raise ValueError(f"refine is {refine}; expected a number of gradient steps, 0 or more")
+        need = 60 * (tiles * self.world_size) ** 2 + 200 * strokes * tiles**2  # five canvases in float32; strokes and their outlines
         if need > MEMORY:
             raise ValueError(
                 f"tiles={tiles} with {strokes} strokes each would need about {need / 2**30:.1f} GiB; up to {MEMORY >> 30} GiB are used."
                 " Give fewer tiles or strokes"
             )
-        return strokes // self.bundle
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
         """The strokes are made on the exact renderer's canvas, at ``image_size``; they are judged at the size of the images."""
@@ -170,7 +212,7 @@ class SARA(Drawer):
         drawn = self.exact.render(strokes, (target.shape[-2], target.shape[-1]))
         with torch.autocast(self.device.type, enabled=False):  # ssim is a difference of squares
             self.pictures.update(drawn.float(), target.float())
-        self.painter_mse.update(self.painter.render(strokes, self.image_size), self.look(target))
+        self.painter_mse.update(self.painter.render(strokes, self.image_size), resize(target, self.image_size))
 
     # --- learning ---
 
@@ -212,10 +254,29 @@ class SARA(Drawer):
             old, new = ((x - target).square().mean((1, 2, 3)) for x in (before, after))
             return L2_SCALE * (old - new)
 
+    def attend(self, seen: Transitions) -> Transitions:
+        """Transitions as the actor sees them: of its part of the image, (B, 3, S, S); step on the device."""
+        step = seen.step.to(self.device, non_blocking=True)
+        if self.levels is None:
+            return seen._replace(step=step)
+        where = [self.moments[t][0] for t in seen.step.tolist()]
+        groups: dict[float, list[int]] = {}
+        for i, (left, _, right, _) in enumerate(where):
+            groups.setdefault(right - left, []).append(i)
+        order = [i for group in groups.values() for i in group]
+        back = torch.tensor(order).argsort().to(self.device)
+
+        def parts(images: Tensor) -> Tensor:
+            near = [torch.stack([part(images[i], where[i]) for i in group]) for group in groups.values()]
+            return torch.cat([resize(x, self.image_size) for x in near])[back]
+
+        return Transitions(parts(seen.before), parts(seen.after), parts(seen.target), seen.action, step)
+
     def losses(self, seen: Transitions) -> dict[str, Tensor]:
         """Of actor, critic and discriminator, each with gradients in its own weights only."""
-        before, after, target, action, step = seen
-        now, later = step / self.steps, (step + 1) / self.steps
+        before, after, target, action, step = self.attend(seen)
+        now = torch.tensor([self.moments[t][1] for t in seen.step.tolist()], device=self.device)
+        later = (step + 1) / self.steps
         chosen, losses = self.actor(before, target, now), {}
         if self.hparams["model_based"]:
             canvas = self.imagine(before, chosen)
@@ -227,7 +288,7 @@ class SARA(Drawer):
         if self.hparams["discount"]:
             frozen = {name: p.detach() for name, p in self.critic.named_parameters()}
             promise = promise + functional_call(self.critic, frozen, imagined)
-            losses["critic"] = F.mse_loss(self.critic(*state), self.value(seen))
+            losses["critic"] = F.mse_loss(self.critic(*state), self.value(Transitions(before, after, target, action, step)))
         losses["actor"] = -promise.mean()
         if self.hparams["reward"] == "wgan":
             with torch.autocast(before.device.type, enabled=False):
@@ -309,7 +370,7 @@ class SARA(Drawer):
     def on_fit_start(self) -> None:
         h = self.hparams
         self.rounds = 0
-        self.replay = Replay(h["episodes"], self.steps, self.image_size, self.bundle * len(self.actions), self.device)
+        self.replay = Replay(h["episodes"], self.steps, self.world_size, self.bundle * len(self.actions), self.device)
         if self.kept:
             mine = self.kept[self.global_rank % len(self.kept)]
             self.replay.load_state_dict(mine)
