@@ -310,14 +310,67 @@ def photo(height=40, width=60):
     return np.stack([x / width, y / height, (x + y) % 16 / 16], -1)
 
 
-def test_strokes_are_those_of_the_renderers_own_canvas():
-    model = tiny().eval()
+LEVELS = {"levels": [1, 2], "steps": 9, "discount": 0.0}
+
+
+@pytest.mark.parametrize("options", [{}, LEVELS])
+def test_strokes_are_those_of_the_renderers_own_canvas(options):
+    model = tiny(**options).eval()
     images = torch.rand(2, 3, 32, 32)
     strokes = model.strokes(images)
-    assert strokes.shape == (2, 6, 13)
+    assert strokes.shape == (2, 2 * model.steps, 13)
     _, canvases = model.episode(model.look(images), model.exact)
-    torch.testing.assert_close(model.exact.render(strokes, 16), canvases[-1], atol=1e-6, rtol=0)
-    assert model.strokes(images[:, :1]).shape == (2, 6, 13)  # grey images are taken as colour
+    torch.testing.assert_close(model.exact.render(strokes, model.world_size), canvases[-1], atol=1e-6, rtol=0)
+    assert model.strokes(images[:, :1]).shape == strokes.shape  # grey images are taken as colour
+
+
+def test_levels_look_closer():
+    """Each tile in its turn, as an image of its own: its strokes lie in it, and are what the actor says of that part alone."""
+    model = tiny(**LEVELS).eval()
+    assert model.plan() == [(1, [0.0]), (2, [1 / 9, 5 / 9])]
+    assert [box for box, _ in model.moments[1:5]] == [(0, 0, 0.5, 0.5), (0.5, 0, 1, 0.5), (0, 0.5, 0.5, 1), (0.5, 0.5, 1, 1)]
+    images = torch.rand(2, 3, 32, 32)
+    strokes, canvases = model.episode(images, model.exact)
+    seen, goal = canvases[3][:, :, 16:, :16], images[:, :, 16:, :16]
+    with torch.no_grad():
+        bundle = model.actor(seen, goal, torch.full((2,), 1 / 9)).view(-1, 13)
+    expected = model.exact.place(bundle, (0, 0.5, 0.5, 1))[1].view(2, -1)
+    torch.testing.assert_close(strokes[:, 3], expected)
+
+
+def test_levels_learn_from_what_the_actor_saw():
+    """Of transitions at every level, the losses are those of the parts that were looked at."""
+    model = tiny(**LEVELS).eval()
+    torch.manual_seed(3)
+    before, after, target = (torch.rand(5, 3, 32, 32) for _ in range(3))
+    step = torch.tensor([4, 0, 8, 2, 0])
+    seen = model.attend(Transitions(before, after, target, torch.rand(5, 26), step))
+    for i, t in enumerate(step.tolist()):
+        box = model.moments[t][0]
+        y0, y1, x0, x1 = (round(32 * v) for v in (box[1], box[3], box[0], box[2]))
+        for whole, near in ((before, seen.before), (after, seen.after), (target, seen.target)):
+            torch.testing.assert_close(near[i], zoo.sara.sara.resize(whole[i : i + 1, :, y0:y1, x0:x1], 16)[0])
+    losses = model.losses(Transitions(before, after, target, torch.rand(5, 26), step))
+    chosen = model.actor(seen.before, seen.target, torch.tensor([model.moments[t][1] for t in step.tolist()]))
+    expected = -model.reward(seen.before, model.imagine(seen.before, chosen), seen.target).mean()
+    torch.testing.assert_close(losses["actor"], expected)
+
+
+@pytest.mark.parametrize(("strokes", "plan"), [(18, [1, 2]), (16, [1, 1]), (10, [1, 1]), (8, [1]), (2, [1])])
+def test_fewer_strokes_are_the_coarse_ones(strokes, plan):
+    model = tiny(**LEVELS).eval()
+    assert [len(moments) for _, moments in model.plan(strokes)] == plan
+    made = 2 * sum(n * 4**i for i, n in enumerate(plan))
+    assert len(model.draw(photo(), strokes=strokes)) == made
+    assert len(model.draw(photo(), strokes=strokes, tiles=2)) == 5 * made
+    with pytest.raises(ValueError, match="at most 18 of an image"):
+        model.draw(photo(), strokes=20)
+
+
+@pytest.mark.parametrize("options", [{"levels": [1, 1], "steps": 9}, LEVELS | {"discount": 0.9}, LEVELS | {"levels": []}])
+def test_levels_that_cannot_be(options):
+    with pytest.raises(ValueError, match=r"levels .* in all, and discount 0"):
+        tiny(**({"discount": 0.0} | options))
 
 
 @pytest.mark.parametrize("renderer", ["qbc", "qbc-opaque", "line", "circle", "triangle"])
@@ -334,8 +387,8 @@ def test_the_canvas_that_tiles_are_painted_on_is_that_of_the_drawing(tiles, monk
     seen = {}
     real = sara.paint_tiles
 
-    def noted(act, renderer, canvas, target, d, steps, side):
-        seen[d] = real(act, renderer, canvas, target, d, steps, side)
+    def noted(act, renderer, canvas, target, d, moments, side):
+        seen[d] = real(act, renderer, canvas, target, d, moments, side)
         return seen[d]
 
     monkeypatch.setattr(sara, "paint_tiles", noted)
@@ -352,9 +405,9 @@ def test_the_canvas_that_tiles_are_painted_on_is_that_of_the_drawing(tiles, monk
     assert (model.exact.render(alone.strokes[None], tuple(canvas.shape[-2:])) - canvas).abs().mean() > 0.01  # tiles did paint
 
 
-@pytest.mark.parametrize("tiles", [1, 2])
-def test_refining_brings_the_picture_closer(tiles):
-    model = tiny(renderer="line", image_size=32).eval()
+@pytest.mark.parametrize(("tiles", "options"), [(1, {}), (2, {}), (1, LEVELS)])
+def test_refining_brings_the_picture_closer(tiles, options):
+    model = tiny(renderer="line", image_size=32, **options).eval()
     image = photo(32, 32)
     target = torch.tensor(image).permute(2, 0, 1)[None].float()
 
@@ -375,7 +428,7 @@ def test_repainting_is_painting():
     for tiles in (1, 2, 3):
         drawing = model.draw(photo(32, 32), tiles=tiles)
         target = torch.zeros(1, 3, 32 * tiles, 32 * tiles)
-        canvas = repaint(smooth, drawing.strokes, target, 6, tiles, 2)
+        canvas = repaint(smooth, drawing.strokes, target, [(1, 3), (tiles, 3)][: 1 + (tiles > 1)], 2)
         expected = smooth.render(drawing.strokes[None], 32 * tiles)
         assert (canvas - expected).abs().mean() < 2e-3  # a smooth edge reaches a little beyond its window
 

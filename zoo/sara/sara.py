@@ -43,8 +43,9 @@ class SARA(Drawer):
     renderer: whose strokes it makes, any that paints in colour. painter: the neural renderer to learn through, which then is the world that
     it learns in as well; None learns in the renderer's own world, through its smooth form. image_size, width: side of the images that it
     looks at, and of its layers; the paper's are 128 and 1. levels: None, as in the paper, looks at the whole image at each step. A list
-    makes it look closer as it goes on: its first number is how many bundles the whole gets, the next how many each of 2 × 2 tiles, then each
-    of 4 × 4, …; in all ``steps`` of them, on one canvas of twice the size. It learns to paint a tile as it does an image; needs discount 0.
+    makes it look closer as it goes on: its first number is how many bundles the whole gets, the next how many each of 2 × 2 tiles, then
+    each of 4 × 4, …; in all ``steps`` of them, on one canvas of twice the size. It learns to paint a tile as it does an image; needs
+    discount 0.
 
     Learning (§5.2): each batch of images is a round of episodes, one per image, then ``updates`` updates on ``batch`` transitions from the
     last ``episodes`` episodes; the first ``warmup`` rounds only fill that replay. reward: ``wgan`` (§5.1), or ``l2``: by how much a
