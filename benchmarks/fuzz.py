@@ -39,6 +39,7 @@ import zoo
 from datamodules import mnist, omniglot, sketch_files
 from datamodules.base import DataError
 from datamodules.folder import Files
+from datamodules.pictures import Archive
 from renderers import Drawing
 from renderers.drawing import DrawingError
 from zoo import checkpoints, export, images
@@ -164,6 +165,11 @@ def weights(path: Path) -> Any:
     return checkpoints.build(entry, checkpoints.verified(entry, path, ""), str(path))
 
 
+def all_of(path: Path) -> list[np.ndarray]:
+    archive = Archive(path)
+    return [archive.decode(name, 8, crop) for name in archive.names for crop in (False, True)]
+
+
 def parsers() -> dict[str, Parser]:
     torch.manual_seed(0)
     drawings = [Drawing(renderers.get(n).actions.random(2), n) for n in ("bezier", "qbc", "pen")]
@@ -171,9 +177,13 @@ def parsers() -> dict[str, Parser]:
     for name in ("folder", "good"):
         checkpoints.save(model, HERE / name, "tiny", metrics=[{"name": "test/mse", "value": 1.0}])
     configs = [json.loads((HERE / "good" / "config.json").read_text())]
-    for i, other in enumerate(
-        (zoo.CanvasDrawer(steps=1, image_size=16), zoo.SketchRNN(encoder_size=4, decoder_size=4, z_size=2, mixtures=1))
-    ):
+    others = (
+        zoo.CanvasDrawer(steps=1, image_size=16),
+        zoo.SketchRNN(encoder_size=4, decoder_size=4, z_size=2, mixtures=1),
+        zoo.NeuralRenderer(size=32, width=0.125),
+        zoo.SARA(image_size=16, width=0.125, steps=9, levels=[1, 2], discount=0.0),
+    )
+    for i, other in enumerate(others):
         configs.append(json.loads((checkpoints.save(other, HERE / f"other{i}", "tiny") / "config.json").read_text()))
     tensors = (HERE / "good" / "tiny.safetensors").read_bytes()
     header = struct.unpack("<Q", tensors[:8])[0]
@@ -205,6 +215,7 @@ def parsers() -> dict[str, Parser]:
         page.save(small, "PNG")
     omni = lambda data: zipped({"x/Greek/character01/1.png": data, "x/Greek/character01/2.png": small.getvalue()})  # noqa: E731
     fit = lambda path: Files([path], [0], 16, "L")[0]  # noqa: E731
+    faces = lambda data: zipped({"n0/a.jpg": data, "n1/b.png": png("RGB")})  # noqa: E731
     return {
         "drawing": Parser("json", Drawing.load, [json.loads(d.to_json()) for d in drawings], DrawingError, as_json, json=True),
         "drawing-bytes": Parser("json", Drawing.load, [d.to_json().encode() for d in drawings], DrawingError),
@@ -236,6 +247,8 @@ def parsers() -> dict[str, Parser]:
         "image": Parser("png", lambda path: images.read(path, 1), pictures, ImageError),
         "image-inside": Parser("png", lambda path: images.read(path, 1), pictures[:3], ImageError, mended),
         "folder": Parser("png", fit, pictures, DataError),
+        "pictures": Parser("zip", all_of, [faces(png("RGB", "JPEG"))], DataError),
+        "pictures-inside": Parser("zip", all_of, [png("RGB", "JPEG")], DataError, faces),
     }
 
 

@@ -43,7 +43,7 @@ class Archive:
         elif path.is_file():
             try:
                 self.zip = zipfile.ZipFile(path)
-            except (zipfile.BadZipFile, OSError, ValueError) as e:
+            except Exception as e:  # zipfile raises what the bytes lead it to
                 raise DataError(f"{path} is not a whole .zip of images ({e}). Delete it, and fetch it again.") from e
             self.names = sorted(n for n in self.zip.namelist() if Path(n).suffix.lower() in ENDINGS and not n.startswith("__MACOSX"))
         else:
