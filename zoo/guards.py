@@ -22,11 +22,17 @@ WANDB_WAIT = 20  # seconds for wandb's server to answer, before the run is logge
 
 class AtomicCheckpoints(TorchCheckpointIO):
     """Checkpoints are written beside their place, flushed to the disk and renamed. (Lightning's own come from the temporary folder; where
-    that is another disk they are copied, and a kill in the middle leaves half of one.)"""
+    that is another disk they are copied, and a kill in the middle leaves half of one.) RuntimeError for weights that are not finite."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None) -> None:
         if "://" in str(path):  # an object store, which has its own way
             return super().save_checkpoint(checkpoint, path, storage_options)
+        weights = checkpoint.get("state_dict", {})
+        if bad := [k for k, v in weights.items() if isinstance(v, torch.Tensor) and not v.isfinite().all()]:
+            raise RuntimeError(
+                f"the weights {', '.join(bad[:3])}{' …' * (len(bad) > 3)} are not finite, so this checkpoint is not saved: the one before"
+                " is good. Lower the learning rate, and resume from there with --ckpt_path"
+            )
         path, buffer = Path(path), io.BytesIO()
         torch.save(checkpoint, buffer)
         try:

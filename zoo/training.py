@@ -106,6 +106,8 @@ def renderer_of(model: Any) -> str:
 def main(args: list[str] | None = None) -> CLI:
     # not true of ours: the k-th batch follows from k (datamodules.base.Batches)
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
+    # ModelCheckpoint's wish for the weights before the step: what a resumed run needs are those after it
+    warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
     return CLI(
         LightningModule,
         datamodules.DataModule,

@@ -14,6 +14,7 @@ import zoo
 from datamodules import mnist, sketch_files
 from datamodules.base import DataError
 from datamodules.folder import Files
+from datamodules.pictures import Archive
 from zoo import export
 from zoo.checkpoints import CheckpointError
 from zoo.images import ImageError, read
@@ -34,6 +35,10 @@ def marked(path, offset, value):
 def test_zip_headers(tmp_path, offset, value):
     whole = io.BytesIO()
     np.save(whole, np.zeros((1, 2, 2), np.uint8))
+    with zipfile.ZipFile(tmp_path / "faces.zip", "w") as z:
+        z.writestr("a.jpg", b"any")
+    with pytest.raises(DataError, match=r"faces\.zip"):
+        Archive(marked(tmp_path / "faces.zip", offset, value)).decode("a.jpg", 8, True)
     with pytest.raises(DataError, match="not a whole"):
         mnist.read_npz(marked(npz(tmp_path / "k.npz", arr_0=whole.getvalue()), offset, value), 3)
     members = {name: whole.getvalue() for name in ("train", "valid", "test")}

@@ -6,18 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
 
+import datamodules
 import renderers
 import zoo
 from datamodules import Strokes
 from renderers import Drawing
-from zoo import training
+from zoo import guards, training
 from zoo.sara.networks import Actor, Critic, Discriminator, Rasteriser, folded
 from zoo.sara.replay import Replay, Transitions
 from zoo.tiling import Windows
 
 sys.path.append(str(Path(__file__).parent.parent.parent / "benchmarks"))
-from methods import METHODS, QUIET
+from methods import METHODS, QUIET, images
 
 
 def tiny(**options):
@@ -300,6 +303,31 @@ def test_resuming_with_other_sizes_is_refused(tmp_path):
     for change, kept in (("steps=4", "steps=3"), ("image_size=32", "image_size=16"), ("lr=1", "lr=0.0003")):
         with pytest.raises(ValueError, match=f"resumes a run with {kept} .*--init_from"):
             training.main([*options, "--trainer.max_steps=4", f"--ckpt_path={ckpt}", f"--model.{change}"])
+
+
+class Diverge(Callback):
+    """The discriminator breaks after two updates."""
+
+    def on_train_batch_start(self, trainer, model, batch, index):
+        if trainer.global_step == 2:
+            with torch.no_grad():
+                next(model.discriminator.parameters()).fill_(float("inf"))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning")
+def test_a_discriminator_that_diverges_ends_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
+    images(tmp_path / "i")
+    data = datamodules.ImageFolder(str(tmp_path / "i"), channels=3, image_size=16, batch_size=4)
+    model = tiny(reward="wgan", updates=1, episodes=8, warmup=0)
+    good = ModelCheckpoint(dirpath=tmp_path, every_n_train_steps=1, filename="good", enable_version_counter=False)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "limit_val_batches": 0}
+    callbacks = [Diverge(), guards.FiniteGradients(limit=4), good]
+    trainer = Trainer(accelerator="cpu", max_steps=20, callbacks=callbacks, plugins=[guards.AtomicCheckpoints()], **quiet)
+    with pytest.raises(RuntimeError, match=r"discriminator.* not finite, so this checkpoint is not saved"):
+        trainer.fit(model, data)
+    kept = torch.load(tmp_path / "good.ckpt", weights_only=True)
+    assert kept["global_step"] == 2
+    assert all(v.isfinite().all() for v in kept["state_dict"].values())
 
 
 # --- painting ---
