@@ -50,7 +50,7 @@ class Crescents:
         return np.concatenate([pixels, pixels[-1:].repeat(-len(pixels) % RUN)]).reshape(-1, RUN)
 
 
-crescents_on = lru_cache(4)(Crescents)
+crescents_on = lru_cache(8)(Crescents)
 
 
 def alpha(centres: np.ndarray, radii: np.ndarray, values: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -154,8 +154,8 @@ class QBC(Overlay):
         """Opacities (..., 2) at the start and at the end of strokes (..., A)."""
         return strokes.new_ones(*strokes.shape[:-1], 2) if self.opaque else self.actions.select(strokes, "a0 a2")
 
-    def stamped(self, action: Tensor, height: int, width: int) -> Tensor:
-        """Opacity (B, height, width) of strokes (B, A), exact form. Without gradients."""
+    def stamped(self, action: Tensor, height: int, width: int, where: Window = WHOLE) -> Tensor:
+        """Opacity (B, height, width), or that of a window, of strokes (B, A), exact form. Without gradients."""
         action = action.detach()
         grid = action.new_tensor([2 * width - 1, 2 * height - 1])
         p0, p1, p2 = ((self.points(action) * grid + 0.5).floor()).unbind(-2)
@@ -165,12 +165,25 @@ class QBC(Overlay):
         radius = ((1 - t[:, 0]) * r[:, :1] + t[:, 0] * r[:, 1:]).floor()  # (B, CIRCLES)
         a0, a2 = self.opacities(action).unbind(-1)
         value = a0[:, None] * (1 - t[:, 0]) + a2[:, None] * t[:, 0]
+        (top, bottom, _), (left, right, _) = where[0].indices(height), where[1].indices(width)
+        rows, columns = bottom - top, right - left
+        if where != WHOLE:  # few different sizes: crescents are kept for each
+            side = 1 << (max(rows, columns, 16) - 1).bit_length()
+            centre, height, width = centre - 2 * centre.new_tensor([left, top]), side, side
         if action.device.type == "cpu":
             found = crescents.alpha(centre.long().numpy(), radius.long().numpy(), value.numpy(), height, width)
-            return torch.from_numpy(found)
+            return torch.from_numpy(found[:, :rows, :columns])
         last = last_circle(centre, radius, 2 * height, 2 * width).flatten(1).long()
         value = torch.cat([value.new_zeros(len(value), 1), value], 1)
-        return value.gather(1, last).view(-1, height, 2, width, 2).mean((2, 4))
+        return value.gather(1, last).view(-1, height, 2, width, 2).mean((2, 4))[:, :rows, :columns]
+
+    def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
+        if self.differentiable or len(action) > 1:
+            return super().paint(canvas, action)
+        reach = self.MAX_RADIUS * float(self.actions.select(action, "r0 r2").max())  # one stroke: only what it can touch
+        where = window(canvas, self.points(action).detach().view(1, -1), reach)
+        alpha = self.stamped(action, canvas.shape[-2], canvas.shape[-1], where)
+        return put(canvas, where, blend(canvas[..., where[0], where[1]], alpha, self.actions.select(action, "red green blue")))
 
     def opacity(self, action: Tensor, height: int, width: int) -> Tensor:
         if not self.differentiable:

@@ -329,3 +329,28 @@ def test_peak_memory_does_not_grow_with_strokes():
     few, many = peak(4), peak(64)
     assert few > 0
     assert many < 1.2 * few
+
+
+@pytest.mark.parametrize("size", [(48, 48), (30, 72)])
+@pytest.mark.parametrize("scale", [1.0, 0.1])
+def test_one_stroke_is_painted_where_it_is_as_in_a_batch(size, scale):
+    """A single stroke is painted in a window of the canvas; the same pixels come of it."""
+    r = renderers.get("qbc")
+    strokes = r.actions.random(24, generator=torch.Generator().manual_seed(0))
+    strokes[:12] = r.place(strokes[:12], (0.7, 0.2, 0.7 + scale * 0.3, 0.2 + scale * 0.8))[1]
+    canvas = torch.rand(24, 3, *size, generator=torch.Generator().manual_seed(1))
+    together = r.paint(canvas, strokes)
+    alone = torch.cat([r.paint(canvas[i : i + 1], strokes[i : i + 1]) for i in range(24)])
+    assert torch.equal(alone, together)
+
+
+@pytest.mark.parametrize("name", [n for n in renderers.names() if isinstance(renderers.get(n), renderers.Overlay)])
+@pytest.mark.parametrize("smooth", [False, True])
+def test_a_bundle_is_its_strokes_in_turn(name, smooth):
+    r = renderers.get(name, differentiable=smooth)
+    strokes = r.actions.random(3, 4, generator=torch.Generator().manual_seed(0))
+    canvas = torch.rand(3, 3, 20, 28, generator=torch.Generator().manual_seed(1))
+    bundle, one = r.paint_all(canvas, strokes), canvas
+    for k in range(4):
+        one = r.paint(one, strokes[:, k])
+    torch.testing.assert_close(bundle, one, atol=1e-5, rtol=0)
