@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -16,6 +18,7 @@ def split(image: Tensor, tiles: int) -> Tensor:
     return grid.permute(1, 3, 0, 2, 4).reshape(tiles**2, channels, size, size)
 
 
+@cache
 def boxes(tiles: int) -> list[Box]:
     """Where each of the tiles lies, row by row."""
     return [(x / tiles, y / tiles, (x + 1) / tiles, (y + 1) / tiles) for y in range(tiles) for x in range(tiles)]

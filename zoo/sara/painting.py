@@ -5,42 +5,71 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from datamodules.base import resize
-from renderers import Overlay
-from zoo.tiling import Windows
+from renderers import Box, Overlay
+from zoo.tiling import Phase, Windows
 
 Act = Callable[[Tensor, Tensor, float], Tensor]
 """Canvases and targets (n, 3, S, S), and the share of the episode that is over, to bundles of strokes (n, k, A)."""
-Pass = tuple[int, int]
-"""So many tiles each way, and so many bundles for each of them."""
+Pass = tuple[int, int, Tensor]
+"""So many tiles each way, so many bundles for each of them, and which of them: (tiles, tiles) booleans."""
 
 
-def in_window(renderer: Overlay, windows: Windows, bundle: Tensor) -> Tensor:
-    """Strokes (n, k, A) of tiles as strokes of the tiles' windows."""
-    return renderer.place(bundle.flatten(0, 1), windows.box)[1].view_as(bundle)
+def worst(canvas: Tensor, target: Tensor, tiles: int, count: int) -> Tensor:
+    """Of each canvas (B, 3, H, W), the ``count`` of its d × d tiles that differ most from the target's: their numbers (B, count), row by
+    row, the worst first."""
+    size = canvas.shape[-2] // tiles, canvas.shape[-1] // tiles
+    error = F.avg_pool2d((canvas - target).square().mean(1, keepdim=True), size)
+    return error.flatten(1).topk(count).indices
+
+
+def choose(canvas: Tensor, target: Tensor, tiles: int, blocks: int, count: int) -> Tensor:
+    """Of a canvas (1, 3, H, W) in blocks × blocks parts, the worst ``count`` tiles of each part: (tiles, tiles) booleans; all, if 0."""
+    if not count:
+        return torch.ones(tiles, tiles, dtype=torch.bool)
+    each = tiles // blocks
+    numbers = worst(split_all(canvas, blocks), split_all(target, blocks), each, count).cpu()
+    found = torch.zeros(blocks**2, each**2, dtype=torch.bool).scatter_(1, numbers, True)
+    return found.view(blocks, blocks, each, each).permute(0, 2, 1, 3).reshape(tiles, tiles)
+
+
+def split_all(image: Tensor, blocks: int) -> Tensor:
+    """An image (1, C, H, W) in blocks × blocks parts, row by row: (blocks², C, h, w)."""
+    height, width = image.shape[-2] // blocks, image.shape[-1] // blocks
+    return image.unfold(2, height, height).unfold(3, width, width)[0].permute(1, 2, 0, 3, 4).flatten(0, 1)
 
 
 def paint_tiles(
-    act: Act, renderer: Overlay, canvas: Tensor, target: Tensor, tiles: int, moments: Sequence[float], side: int
+    act: Act, renderer: Overlay, canvas: Tensor, target: Tensor, chosen: Tensor, moments: Sequence[float], side: int
 ) -> tuple[Tensor, Tensor]:
     """Paint d × d tiles of a canvas (1, 3, H, W) towards a target of its size, all on that one canvas: a tile's painter sees what its
     neighbours' strokes have done. Every tile is looked at as (side, side) pixels. The cost grows with d².
 
-    moments: of each bundle of a tile, the share of the episode that is over.
+    chosen: (d, d) booleans, which tiles to paint. moments: of each bundle of a tile, the share of the episode that is over.
     Returns the canvas, and the strokes (T, A) on the scale of the whole canvas, in the order of painting.
     """
-    windows, wanted = Windows(canvas, tiles), Windows(target, tiles)
+    windows, wanted = Windows(canvas, len(chosen)), Windows(target, len(chosen))
     rows = []
     for moment in moments:
         for phase in windows.phases:
-            seen, goal = windows.get(phase), resize(wanted.inner(wanted.get(phase)), side)
-            bundle = act(resize(windows.inner(seen), side), goal, moment)
-            windows.put(phase, renderer.paint_all(seen, in_window(renderer, windows, bundle)))
-            rows += [renderer.place(b, box)[1] for b, box in zip(bundle.unbind(), windows.boxes(phase), strict=True)]
+            here = chosen[phase[0] :: 2, phase[1] :: 2].flatten()
+            if not here.any():
+                continue
+            seen = windows.get(phase)
+            near, goal = seen[here], resize(wanted.inner(wanted.get(phase)[here]), side)
+            bundle = act(resize(windows.inner(near), side), goal, moment)
+            at = renderer.place(bundle.flatten(0, 1), windows.box)[1].view_as(bundle)
+            windows.put(phase, torch.index_put(seen, (here.to(seen.device),), renderer.paint_all(near, at)))
+            rows += [renderer.place(b, box)[1] for b, box in zip(bundle.unbind(), boxes_of(windows, phase, here), strict=True)]
     return windows.canvas, torch.cat(rows)
+
+
+def boxes_of(windows: Windows, phase: Phase, here: Tensor) -> list[Box]:
+    return [box for box, keep in zip(windows.boxes(phase), here.tolist(), strict=True) if keep]
 
 
 def refine(renderer: Overlay, target: Tensor, strokes: Tensor, steps: int, passes: list[Pass], bundle: int, lr: float = 0.01) -> Tensor:
@@ -72,13 +101,18 @@ def repaint(renderer: Overlay, strokes: Tensor, target: Tensor, passes: list[Pas
         return renderer.paint_all(canvas, rows)
 
     canvas, at = renderer.blank(1, (target.shape[-2], target.shape[-1]), target.device), 0
-    for tiles, rounds in passes:
+    for tiles, rounds, chosen in passes:
         windows = Windows(canvas, tiles)
         for phase in windows.phases * rounds:
-            zooms = windows.zooms(phase)
+            here = chosen[phase[0] :: 2, phase[1] :: 2].flatten()
+            zooms = [zoom for zoom, keep in zip(windows.zooms(phase), here.tolist(), strict=True) if keep]
+            if not zooms:
+                continue
             parts = strokes[at : at + len(zooms) * bundle].unflatten(0, (len(zooms), bundle))
             at += len(zooms) * bundle
             near = torch.stack([renderer.place(rows, zoom)[1] for rows, zoom in zip(parts, zooms, strict=True)])
-            windows.put(phase, checkpoint(paint, windows.get(phase), near, use_reentrant=False))
+            seen = windows.get(phase)
+            painted = checkpoint(paint, seen[here], near, use_reentrant=False)
+            windows.put(phase, torch.index_put(seen, (here.to(seen.device),), painted))
         canvas = windows.canvas
     return canvas

@@ -7,15 +7,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+KEPT = ("canvases", "targets", "actions", "tiles")
+
 
 class Transitions(NamedTuple):
-    """before, after, target: (B, 3, S, S) in [0, 1]; action: (B, A); step: (B,), whole numbers from 0, on the host."""
+    """before, after, target: (B, 3, S, S) in [0, 1]; action: (B, A); step and tile, on the host: (B,), whole numbers from 0."""
 
     before: Tensor
     after: Tensor
     target: Tensor
     action: Tensor
     step: Tensor
+    tile: Tensor
 
 
 class Replay:
@@ -29,6 +32,7 @@ class Replay:
         self.canvases = torch.zeros(episodes, steps + 1, 3, size, size, dtype=torch.uint8, device=device)
         self.targets = torch.zeros(episodes, 3, size, size, dtype=torch.uint8, device=device)
         self.actions = torch.zeros(episodes, steps, actions, device=device)
+        self.tiles = torch.zeros(episodes, steps, dtype=torch.int32)  # which part of the image was looked at; on the host
         self.count = self.place = 0  # episodes that are there; where the next one goes
 
     def __len__(self) -> int:
@@ -50,15 +54,15 @@ class Replay:
         chosen, step = torch.randint(self.count, (n,)), torch.randint(self.actions.shape[1], (n,))
         episode, at = chosen.to(device, non_blocking=True), step.to(device, non_blocking=True)
         before, after = (self.canvases[episode, at + k].float() / 255 for k in (0, 1))
-        return Transitions(before, after, self.targets[episode].float() / 255, self.actions[episode, at], step)
+        return Transitions(before, after, self.targets[episode].float() / 255, self.actions[episode, at], step, self.tiles[chosen, step])
 
     def state_dict(self) -> dict[str, Any]:
-        kept = {name: getattr(self, name)[: self.count].cpu() for name in ("canvases", "targets", "actions")}
+        kept = {name: getattr(self, name)[: self.count].cpu() for name in KEPT}
         return kept | {"place": self.place}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """ValueError if it was kept with other sizes."""
-        for name in ("canvases", "targets", "actions"):
+        for name in KEPT:
             kept, mine = state[name], getattr(self, name)
             if kept.shape[1:] != mine.shape[1:] or len(kept) > len(mine):
                 raise ValueError(

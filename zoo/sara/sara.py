@@ -18,14 +18,13 @@ from zoo.drawer import CHUNK, Drawer
 from zoo.images import read
 from zoo.layers import gradient_penalty
 from zoo.sara.networks import ActionCritic, Actor, Critic, Discriminator, folded
-from zoo.sara.painting import paint_tiles
+from zoo.sara.painting import choose, paint_tiles, worst
 from zoo.sara.painting import refine as improve
 from zoo.sara.replay import Replay, Transitions
 from zoo.tiling import boxes
 
 PENALTY = 10.0  # weight of the gradient penalty
 BETAS = (0.5, 0.999)  # of the discriminator's Adam
-WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 MEMORY = 4 << 30  # bytes that a painting may take
 L2_SCALE = 10.0  # brings the rewards of an episode to about 1 in all
 
@@ -90,9 +89,12 @@ class SARA(Drawer):
             raise ValueError("SARA: steps, bundle, batch, updates and episodes must be at least 1")
         if not 0 <= discount <= 1 or (discount == 0 and not model_based):
             raise ValueError(f"discount is {discount}; expected a number from 0 to 1, and above 0 for plain DDPG")
-        if levels is not None and (discount or min(levels, default=-1) < 0 or sum(n * 4**i for i, n in enumerate(levels)) != steps):
-            total = " + ".join(f"{n} × {4**i}" for i, n in enumerate(levels))
-            raise ValueError(f"levels {levels} make {total} bundles; expected {steps} (steps) in all, and discount 0, not {discount}")
+        if levels is not None:
+            left = steps - sum(n * 4**i for i, n in enumerate(levels))
+            if discount or min(levels, default=-1) < 0 or not 0 <= left <= 4 ** len(levels):
+                total = " + ".join(f"{n} × {4**i}" for i, n in enumerate(levels))
+                most = f"at most {4 ** len(levels)} more"
+                raise ValueError(f"levels {levels} make {total} bundles; steps is {steps}, expected that or {most}, with discount 0")
         self.automatic_optimization = False
         self.steps, self.bundle, self.levels = steps, bundle, levels
         self.world_size = image_size * (2 if levels else 1)
@@ -107,45 +109,67 @@ class SARA(Drawer):
         with torch.autocast(canvas.device.type, enabled=False):  # distances need float32
             return renderer.paint_all(canvas, bundle.float().view(len(bundle), self.bundle, -1))
 
-    def plan(self, strokes: int | None = None) -> list[tuple[int, list[float]]]:
-        """The passes of an episode: so many tiles each way, and for each bundle of a tile the share of the episode that is over then.
+    def plan(self, strokes: int | None = None) -> list[tuple[int, list[float], int]]:
+        """The passes of an episode: so many tiles each way; for each bundle of a tile the share of the episode that is over then; and how
+        many of the tiles, the worst, are painted (0: all).
 
         strokes: in all, a multiple of the bundle; with levels at most so many, the coarse ones first.
         """
         steps = self.steps if strokes is None else strokes // self.bundle
         if self.levels is None:
-            return [(1, [t / steps for t in range(steps)])]
+            return [(1, [t / steps for t in range(steps)], 0)]
         passes, begun, left = [], 0, steps
         for i, rounds in enumerate(self.levels):
             made = min(rounds, left // 4**i)
-            passes.append((2**i, [(begun + r * 4**i) / self.steps for r in range(made)]))
+            passes.append((2**i, [(begun + r * 4**i) / self.steps for r in range(made)], 0))
             begun, left = begun + rounds * 4**i, left - made * 4**i
-        return [p for p in passes if p[1]]
+        rest = min(self.steps - begun, left)
+        return [p for p in passes if p[1]] + [(2 ** len(self.levels), [begun / self.steps], rest)] * (rest > 0)
 
     @cached_property
-    def moments(self) -> list[tuple[Box, float]]:
-        """Of each step of an episode, the part of the image that is looked at, and the share of the episode that is over."""
-        return [(box, moment) for tiles, moments in self.plan() for moment in moments for box in boxes(tiles)]
+    def moments(self) -> list[tuple[int, float]]:
+        """Of each step of an episode, how many tiles each way there are, and the share of the episode that is over."""
+        return [(tiles, moment) for tiles, moments, count in self.plan() for moment in moments for _ in range(count or tiles**2)]
 
     @torch.no_grad()
-    def episode(self, targets: Tensor, renderer: Overlay) -> tuple[Tensor, list[Tensor]]:
-        """Targets (B, 3, W, W), W = world_size, painted: bundles (B, T, bundle * A), and the T + 1 canvases (B, 3, W, W)."""
-        canvases, bundles = [renderer.blank(len(targets), self.world_size, targets.device)], []
-        for box, moment in self.moments:
-            seen, goal = (resize(part(x, box), self.image_size) for x in (canvases[-1], targets))
-            bundle = self.actor(seen, goal, targets.new_full((len(targets),), moment)).float()
-            if box != WHOLE:
-                bundle = renderer.place(bundle.view(-1, len(self.actions)), box)[1].view_as(bundle)
-            bundles.append(bundle)
-            canvases.append(self.paint(renderer, canvases[-1], bundle))
-        return torch.stack(bundles, 1), canvases
+    def episode(self, targets: Tensor, renderer: Overlay) -> tuple[Tensor, list[Tensor], Tensor]:
+        """Targets (B, 3, W, W), W = world_size, painted: bundles (B, T, bundle * A), the T + 1 canvases (B, 3, W, W), tiles (B, T)."""
+        canvases, bundles, looked = [renderer.blank(len(targets), self.world_size, targets.device)], [], []
+        for tiles, moments, count in self.plan():
+            for moment in moments:
+                chosen = torch.arange(tiles**2).expand(len(targets), -1)
+                if count:
+                    chosen = worst(canvases[-1], targets, tiles, count).cpu()
+                for tile in chosen.unbind(1):
+                    where = [boxes(tiles)[i] for i in tile.tolist()]
+                    seen, goal = (self.parts(x, where) for x in (canvases[-1], targets))
+                    bundle = self.actor(seen, goal, targets.new_full((len(targets),), moment)).float()
+                    if tiles > 1:
+                        rows = bundle.unflatten(1, (self.bundle, -1))
+                        rows = [renderer.place(row, box)[1] for row, box in zip(rows, where, strict=True)]
+                        bundle = torch.stack(rows).view_as(bundle)
+                    bundles.append(bundle)
+                    looked.append(tile)
+                    canvases.append(self.paint(renderer, canvases[-1], bundle))
+        return torch.stack(bundles, 1), canvases, torch.stack(looked, 1)
+
+    def parts(self, images: Tensor, where: list[Box]) -> Tensor:
+        """Of each image (B, 3, W, W) its part in a box, as the actor looks at it: (B, 3, S, S)."""
+        if self.levels is None:
+            return images
+        groups: dict[float, list[int]] = {}
+        for i, (left, _, right, _) in enumerate(where):
+            groups.setdefault(right - left, []).append(i)
+        back = torch.tensor([i for group in groups.values() for i in group]).argsort().to(images.device)
+        near = [torch.stack([part(images[i], where[i]) for i in group]) for group in groups.values()]
+        return torch.cat([resize(x, self.image_size) for x in near])[back]
 
     def look(self, images: Tensor) -> Tensor:
         """Images (B, 1 or 3, H, W) as they are painted: (B, 3, W, W)."""
         return resize(images, self.world_size).expand(-1, 3, -1, -1).contiguous()
 
     def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        actions, _ = self.episode(self.look(images), self.exact)
+        actions = self.episode(self.look(images), self.exact)[0]
         return actions.reshape(len(images), -1, len(self.actions))
 
     @torch.no_grad()
@@ -178,10 +202,11 @@ class SARA(Drawer):
         for d in sorted({1, tiles}):
             target = resize(pixels, (d * height, d * width))
             canvas = exact.render(rows[None], (d * height, d * width))
-            for closer, moments in plan:
-                canvas, made = paint_tiles(act, exact, canvas, target, d * closer, moments, self.image_size)
+            for closer, moments, count in plan:
+                chosen = choose(canvas, target, d * closer, d, count)
+                canvas, made = paint_tiles(act, exact, canvas, target, chosen, moments, self.image_size)
                 rows = torch.cat([rows, made])
-                passes.append((d * closer, len(moments)))
+                passes.append((d * closer, len(moments), chosen))
         if refine:
             smooth = cast(Overlay, renderers.get(exact.name, differentiable=True))
             rows = improve(smooth, target, rows, refine, passes, self.bundle)
@@ -257,25 +282,14 @@ class SARA(Drawer):
 
     def attend(self, seen: Transitions) -> Transitions:
         """Transitions as the actor sees them: of its part of the image, (B, 3, S, S); step on the device."""
-        step = seen.step.to(self.device, non_blocking=True)
-        if self.levels is None:
-            return seen._replace(step=step)
-        where = [self.moments[t][0] for t in seen.step.tolist()]
-        groups: dict[float, list[int]] = {}
-        for i, (left, _, right, _) in enumerate(where):
-            groups.setdefault(right - left, []).append(i)
-        order = [i for group in groups.values() for i in group]
-        back = torch.tensor(order).argsort().to(self.device)
-
-        def parts(images: Tensor) -> Tensor:
-            near = [torch.stack([part(images[i], where[i]) for i in group]) for group in groups.values()]
-            return torch.cat([resize(x, self.image_size) for x in near])[back]
-
-        return Transitions(parts(seen.before), parts(seen.after), parts(seen.target), seen.action, step)
+        where = [boxes(self.moments[t][0])[i] for t, i in zip(seen.step.tolist(), seen.tile.tolist(), strict=True)]
+        before, after, target = (self.parts(x, where) for x in seen[:3])
+        return seen._replace(before=before, after=after, target=target, step=seen.step.to(self.device, non_blocking=True))
 
     def losses(self, seen: Transitions) -> dict[str, Tensor]:
         """Of actor, critic and discriminator, each with gradients in its own weights only."""
-        before, after, target, action, step = self.attend(seen)
+        near = self.attend(seen)
+        before, after, target, action, step, _ = near
         now = torch.tensor([self.moments[t][1] for t in seen.step.tolist()], device=self.device)
         later = (step + 1) / self.steps
         chosen, losses = self.actor(before, target, now), {}
@@ -289,7 +303,7 @@ class SARA(Drawer):
         if self.hparams["discount"]:
             frozen = {name: p.detach() for name, p in self.critic.named_parameters()}
             promise = promise + functional_call(self.critic, frozen, imagined)
-            losses["critic"] = F.mse_loss(self.critic(*state), self.value(Transitions(before, after, target, action, step)))
+            losses["critic"] = F.mse_loss(self.critic(*state), self.value(near))
         losses["actor"] = -promise.mean()
         if self.hparams["reward"] == "wgan":
             with torch.autocast(before.device.type, enabled=False):
@@ -302,7 +316,7 @@ class SARA(Drawer):
     @torch.no_grad()
     def value(self, seen: Transitions) -> Tensor:
         """What the critic should say (B,), by the slow networks: V, of what follows the action; Q, of the action and what follows."""
-        before, after, target, _, step = seen
+        before, after, target, _, step, _ = seen
         then, later = (step + 1) / self.steps, (step + 2) / self.steps
         discount = self.hparams["discount"] ** self.bundle * (step + 1 < self.steps)
         actor, critic = cast(Actor, self.soft_actor), cast(Critic, self.soft_critic)
@@ -317,10 +331,11 @@ class SARA(Drawer):
         assert self.replay is not None
         targets = self.look(batch["image"])
         self.actor.eval()  # to paint, the batch normalisation's running figures
-        actions, canvases = self.episode(targets, self.world)
+        actions, canvases, tiles = self.episode(targets, self.world)
         self.actor.train()
         slots = self.replay.slots(len(targets))
-        self.replay.targets[slots], self.replay.actions[slots] = Replay.whole(targets), actions.float()
+        self.replay.targets[slots], self.replay.actions[slots] = Replay.whole(targets), actions
+        self.replay.tiles[slots.cpu()] = tiles.int()
         for t, canvas in enumerate(canvases):
             self.replay.canvases[slots, t] = Replay.whole(canvas)
         self.log("train/mse", (canvases[-1] - targets).square().mean(), prog_bar=True)
