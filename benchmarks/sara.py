@@ -47,8 +47,8 @@ def training(size: dict[str, float], batch: int, **options: object) -> str:
     for kept in (replay.canvases, replay.targets):
         kept.random_(0, 256)
     (optimizer,), _ = model.configure_optimizers()
-    before, after, target, _, step = replay.sample(batch)
-    late = step / model.steps
+    before, after, target, *_ = replay.sample(batch)
+    late = torch.rand(batch, device=DEVICE)
 
     def update() -> None:
         losses = model.losses(replay.sample(batch))

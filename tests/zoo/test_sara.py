@@ -16,6 +16,7 @@ from datamodules import Strokes
 from renderers import Drawing
 from zoo import guards, training
 from zoo.sara.networks import Actor, Critic, Discriminator, Rasteriser, folded
+from zoo.sara.painting import choose
 from zoo.sara.replay import Replay, Transitions
 from zoo.tiling import Windows
 
@@ -34,7 +35,8 @@ def tiny(**options):
 def transitions(model, n=4):
     torch.manual_seed(1)
     images = [torch.rand(n, 3, 16, 16) for _ in range(3)]
-    return Transitions(*images, torch.rand(n, model.bundle * len(model.actions)), torch.arange(n) % model.steps)
+    actions = torch.rand(n, model.bundle * len(model.actions))
+    return Transitions(*images, actions, torch.arange(n) % model.steps, torch.zeros(n, dtype=torch.int32))
 
 
 # --- networks ---
@@ -150,15 +152,17 @@ def test_replay_gives_back_what_it_was_given():
             canvases, target, actions = torch.rand(3, 3, 4, 4), torch.rand(3, 4, 4), torch.rand(2, 3)
             seen[first + i] = canvases, target, actions
             replay.canvases[slot], replay.targets[slot], replay.actions[slot] = Replay.whole(canvases), Replay.whole(target), actions
+            replay.tiles[slot] = 10 * (first + i) + torch.arange(2)
     assert len(replay) == 5
     found = set()
     got = replay.sample(400)
-    for before, after, target, action, step in zip(*got, strict=True):
+    for before, after, target, action, step, tile in zip(*got, strict=True):
         (k,) = (k for k, (_, t, _) in seen.items() if (t - target).abs().max() < 1 / 254)
         t = int(step)
         assert (seen[k][0][t] - before).abs().max() < 1 / 254
         assert (seen[k][0][t + 1] - after).abs().max() < 1 / 254
         assert torch.equal(seen[k][2][t], action)
+        assert tile == 10 * k + t
         found.add((k, t))
     assert found == {(k, t) for k in range(1, 6) for t in range(2)}
 
@@ -205,7 +209,7 @@ def test_losses_are_those_of_the_slow_way(options):
     gamma, exact, greedy = 0.95**2, model.exact, "discount" in options
     critic, actor = [], []
     for i in range(4):
-        before, after, target, action, step = (x[i : i + 1] for x in seen)
+        before, after, target, action, step, _ = (x[i : i + 1] for x in seen)
         t = lambda k, step=step: (step + k) / 3  # noqa: E731
         rest = 0.0
         if step < 2 and not greedy:
@@ -273,7 +277,7 @@ def test_it_learns_to_paint_two_images():
     model.train()
     for _ in range(6):
         slots = model.replay.slots(2)
-        actions, canvases = model.eval().episode(images, model.exact)
+        actions, canvases, _ = model.eval().episode(images, model.exact)
         model.train()
         model.replay.targets[slots], model.replay.actions[slots] = Replay.whole(images), actions
         for t, canvas in enumerate(canvases):
@@ -339,15 +343,16 @@ def photo(height=40, width=60):
 
 
 LEVELS = {"levels": [1, 2], "steps": 9, "discount": 0.0}
+REST = {"levels": [1, 1], "steps": 8, "discount": 0.0}  # three of the 16 tiles of the third level
 
 
-@pytest.mark.parametrize("options", [{}, LEVELS])
+@pytest.mark.parametrize("options", [{}, LEVELS, REST])
 def test_strokes_are_those_of_the_renderers_own_canvas(options):
     model = tiny(**options).eval()
     images = torch.rand(2, 3, 32, 32)
     strokes = model.strokes(images)
     assert strokes.shape == (2, 2 * model.steps, 13)
-    _, canvases = model.episode(model.look(images), model.exact)
+    canvases = model.episode(model.look(images), model.exact)[1]
     torch.testing.assert_close(model.exact.render(strokes, model.world_size), canvases[-1], atol=1e-6, rtol=0)
     assert model.strokes(images[:, :1]).shape == strokes.shape  # grey images are taken as colour
 
@@ -355,10 +360,10 @@ def test_strokes_are_those_of_the_renderers_own_canvas(options):
 def test_levels_look_closer():
     """Each tile in its turn, as an image of its own: its strokes lie in it, and are what the actor says of that part alone."""
     model = tiny(**LEVELS).eval()
-    assert model.plan() == [(1, [0.0]), (2, [1 / 9, 5 / 9])]
-    assert [box for box, _ in model.moments[1:5]] == [(0, 0, 0.5, 0.5), (0.5, 0, 1, 0.5), (0, 0.5, 0.5, 1), (0.5, 0.5, 1, 1)]
+    assert model.plan() == [(1, [0.0], 0), (2, [1 / 9, 5 / 9], 0)]
     images = torch.rand(2, 3, 32, 32)
-    strokes, canvases = model.episode(images, model.exact)
+    strokes, canvases, tiles = model.episode(images, model.exact)
+    assert tiles.tolist() == [[0, 0, 1, 2, 3, 0, 1, 2, 3]] * 2
     seen, goal = canvases[3][:, :, 16:, :16], images[:, :, 16:, :16]
     with torch.no_grad():
         bundle = model.actor(seen, goal, torch.full((2,), 1 / 9)).view(-1, 13)
@@ -366,19 +371,45 @@ def test_levels_look_closer():
     torch.testing.assert_close(strokes[:, 3], expected)
 
 
+def test_the_rest_goes_to_the_worst_tiles():
+    """Of each image its own, by what they differ after the levels before."""
+    model = tiny(**REST).eval()
+    assert model.plan() == [(1, [0.0], 0), (2, [1 / 8], 0), (4, [5 / 8], 3)]
+    images = torch.rand(3, 3, 32, 32)
+    images[0, :, 8:16, 16:24] = 4 * torch.rand(3, 8, 8)  # the second tile of row 1 … of image 0, far from any canvas
+    _, canvases, tiles = model.episode(images, model.exact)
+    for image, canvas, chosen in zip(images, canvases[5], tiles[:, 5:].tolist(), strict=True):
+        error = [(canvas - image)[:, y : y + 8, x : x + 8].square().mean().item() for y in range(0, 32, 8) for x in range(0, 32, 8)]
+        assert chosen == sorted(range(16), key=lambda i: -error[i])[:3]
+    assert tiles[0, 5] == 6
+
+
+def test_of_a_large_image_each_part_has_its_worst_tiles():
+    canvas, target = torch.zeros(1, 3, 32, 48), torch.zeros(1, 3, 32, 48)
+    marks = [(0, 0), (1, 3), (2, 5), (7, 7)]  # tiles of 4 × 6 pixels, in 2 × 2 parts of 4 × 4 tiles
+    for strength, (row, column) in enumerate(marks, 1):
+        target[..., 4 * row : 4 * row + 4, 6 * column : 6 * column + 6] = strength / 10
+    chosen = choose(canvas, target, tiles=8, blocks=2, count=1)
+    assert chosen[:4, :4].nonzero().tolist() == [[1, 3]]
+    assert chosen[:4, 4:].nonzero().tolist() == [[2, 1]]
+    assert chosen[4:, 4:].nonzero().tolist() == [[3, 3]]
+    assert chosen.sum() == 4
+    assert choose(canvas, target, 8, 2, 0).all()
+
+
 def test_levels_learn_from_what_the_actor_saw():
     """Of transitions at every level, the losses are those of the parts that were looked at."""
-    model = tiny(**LEVELS).eval()
+    model = tiny(**REST).eval()
     torch.manual_seed(3)
     before, after, target = (torch.rand(5, 3, 32, 32) for _ in range(3))
-    step = torch.tensor([4, 0, 8, 2, 0])
-    seen = model.attend(Transitions(before, after, target, torch.rand(5, 26), step))
-    for i, t in enumerate(step.tolist()):
-        box = model.moments[t][0]
-        y0, y1, x0, x1 = (round(32 * v) for v in (box[1], box[3], box[0], box[2]))
+    step, tile = torch.tensor([4, 0, 7, 2, 5]), torch.tensor([3, 0, 14, 1, 9])
+    seen = model.attend(Transitions(before, after, target, torch.rand(5, 26), step, tile))
+    for i, (t, k) in enumerate(zip(step.tolist(), tile.tolist(), strict=True)):
+        d = model.moments[t][0]
+        y, x, side = k // d * 32 // d, k % d * 32 // d, 32 // d
         for whole, near in ((before, seen.before), (after, seen.after), (target, seen.target)):
-            torch.testing.assert_close(near[i], zoo.sara.sara.resize(whole[i : i + 1, :, y0:y1, x0:x1], 16)[0])
-    losses = model.losses(Transitions(before, after, target, torch.rand(5, 26), step))
+            torch.testing.assert_close(near[i], zoo.sara.sara.resize(whole[i : i + 1, :, y : y + side, x : x + side], 16)[0])
+    losses = model.losses(Transitions(before, after, target, torch.rand(5, 26), step, tile))
     chosen = model.actor(seen.before, seen.target, torch.tensor([model.moments[t][1] for t in step.tolist()]))
     expected = -model.reward(seen.before, model.imagine(seen.before, chosen), seen.target).mean()
     torch.testing.assert_close(losses["actor"], expected)
@@ -387,7 +418,7 @@ def test_levels_learn_from_what_the_actor_saw():
 @pytest.mark.parametrize(("strokes", "plan"), [(18, [1, 2]), (16, [1, 1]), (10, [1, 1]), (8, [1]), (2, [1])])
 def test_fewer_strokes_are_the_coarse_ones(strokes, plan):
     model = tiny(**LEVELS).eval()
-    assert [len(moments) for _, moments in model.plan(strokes)] == plan
+    assert [len(moments) for _, moments, _ in model.plan(strokes)] == plan
     made = 2 * sum(n * 4**i for i, n in enumerate(plan))
     assert len(model.draw(photo(), strokes=strokes)) == made
     assert len(model.draw(photo(), strokes=strokes, tiles=2)) == 5 * made
@@ -395,9 +426,16 @@ def test_fewer_strokes_are_the_coarse_ones(strokes, plan):
         model.draw(photo(), strokes=20)
 
 
-@pytest.mark.parametrize("options", [{"levels": [1, 1], "steps": 9}, LEVELS | {"discount": 0.9}, LEVELS | {"levels": []}])
+def test_fewer_strokes_than_the_rest():
+    model = tiny(**REST).eval()
+    assert [count for _, _, count in model.plan(14)] == [0, 0, 2]
+    assert len(model.draw(photo(), strokes=14)) == 14
+    assert len(model.draw(photo(), tiles=2)) == 5 * 16
+
+
+@pytest.mark.parametrize("options", [{"levels": [1, 1], "steps": 22}, {"levels": [1, 1], "steps": 4}, LEVELS | {"discount": 0.9}])
 def test_levels_that_cannot_be(options):
-    with pytest.raises(ValueError, match=r"levels .* in all, and discount 0"):
+    with pytest.raises(ValueError, match=r"levels .* with discount 0"):
         tiny(**({"discount": 0.0} | options))
 
 
@@ -415,9 +453,9 @@ def test_the_canvas_that_tiles_are_painted_on_is_that_of_the_drawing(tiles, monk
     seen = {}
     real = sara.paint_tiles
 
-    def noted(act, renderer, canvas, target, d, moments, side):
-        seen[d] = real(act, renderer, canvas, target, d, moments, side)
-        return seen[d]
+    def noted(act, renderer, canvas, target, chosen, moments, side):
+        seen[len(chosen)] = real(act, renderer, canvas, target, chosen, moments, side)
+        return seen[len(chosen)]
 
     monkeypatch.setattr(sara, "paint_tiles", noted)
     model = tiny(renderer="line", image_size=32).eval()  # its exact form is the same at any offset, but for rounding
@@ -433,7 +471,7 @@ def test_the_canvas_that_tiles_are_painted_on_is_that_of_the_drawing(tiles, monk
     assert (model.exact.render(alone.strokes[None], tuple(canvas.shape[-2:])) - canvas).abs().mean() > 0.01  # tiles did paint
 
 
-@pytest.mark.parametrize(("tiles", "options"), [(1, {}), (2, {}), (1, LEVELS)])
+@pytest.mark.parametrize(("tiles", "options"), [(1, {}), (2, {}), (1, LEVELS), (2, REST)])
 def test_refining_brings_the_picture_closer(tiles, options):
     model = tiny(renderer="line", image_size=32, **options).eval()
     image = photo(32, 32)
@@ -456,7 +494,8 @@ def test_repainting_is_painting():
     for tiles in (1, 2, 3):
         drawing = model.draw(photo(32, 32), tiles=tiles)
         target = torch.zeros(1, 3, 32 * tiles, 32 * tiles)
-        canvas = repaint(smooth, drawing.strokes, target, [(1, 3), (tiles, 3)][: 1 + (tiles > 1)], 2)
+        passes = [(d, 3, torch.ones(d, d, dtype=torch.bool)) for d in sorted({1, tiles})]
+        canvas = repaint(smooth, drawing.strokes, target, passes, 2)
         expected = smooth.render(drawing.strokes[None], 32 * tiles)
         assert (canvas - expected).abs().mean() < 2e-3  # a smooth edge reaches a little beyond its window
 

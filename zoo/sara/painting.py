@@ -19,6 +19,31 @@ Pass = tuple[int, int, Tensor]
 """So many tiles each way, so many bundles for each of them, and which of them: (tiles, tiles) booleans."""
 
 
+MEMORY = 4 << 30  # bytes that a painting may take
+
+
+def check(tiles: int, strokes: int | None, refine: int, bundle: int, most: int, side: int, more: bool) -> None:
+    """ValueError for numbers that cannot be, or that the memory would not do for.
+
+    most: strokes of a painter of bundles, on a canvas of side², that may make ``more`` if it is asked to.
+    """
+    strokes = most if strokes is None else strokes
+    if strokes < 1 or strokes % bundle:
+        raise ValueError(f"strokes is {strokes}; this painter makes {bundle} at once: give a multiple of {bundle}")
+    if strokes > most and not more:
+        raise ValueError(f"strokes is {strokes}; this painter makes at most {most} of an image: for more, give it tiles")
+    if tiles < 1:
+        raise ValueError(f"tiles is {tiles}; expected at least 1")
+    if refine < 0:
+        raise ValueError(f"refine is {refine}; expected a number of gradient steps, 0 or more")
+    need = 60 * (tiles * side) ** 2 + 200 * strokes * tiles**2  # five canvases in float32; strokes and their outlines
+    if need > MEMORY:
+        raise ValueError(
+            f"tiles={tiles} with {strokes} strokes each would need about {need / 2**30:.1f} GiB; up to {MEMORY >> 30} GiB are used."
+            " Give fewer tiles or strokes"
+        )
+
+
 def worst(canvas: Tensor, target: Tensor, tiles: int, count: int) -> Tensor:
     """Of each canvas (B, 3, H, W), the ``count`` of its d × d tiles that differ most from the target's: their numbers (B, count), row by
     row, the worst first."""

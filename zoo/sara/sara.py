@@ -18,14 +18,13 @@ from zoo.drawer import CHUNK, Drawer
 from zoo.images import read
 from zoo.layers import gradient_penalty
 from zoo.sara.networks import ActionCritic, Actor, Critic, Discriminator, folded
-from zoo.sara.painting import choose, paint_tiles, worst
+from zoo.sara.painting import check, choose, paint_tiles, worst
 from zoo.sara.painting import refine as improve
 from zoo.sara.replay import Replay, Transitions
 from zoo.tiling import boxes
 
 PENALTY = 10.0  # weight of the gradient penalty
 BETAS = (0.5, 0.999)  # of the discriminator's Adam
-MEMORY = 4 << 30  # bytes that a painting may take
 L2_SCALE = 10.0  # brings the rewards of an episode to about 1 in all
 
 
@@ -187,7 +186,7 @@ class SARA(Drawer):
         tiles: after the whole image, paint d × d tiles of it on the same canvas, each with as many strokes again. strokes: of each pass and
         tile, a multiple of the bundle; None for as many as it was trained for. refine: so many gradient steps on all strokes at the end.
         """
-        self.check(tiles, strokes, refine)
+        check(tiles, strokes, refine, self.bundle, self.steps * self.bundle, self.world_size, more=self.levels is None)
         plan, exact = self.plan(strokes), self.exact
         pixels = read(image, self.channels).to(self.device)
         aspect, even = pixels.shape[-1] / pixels.shape[-2], 2 * plan[-1][0]
@@ -211,25 +210,6 @@ class SARA(Drawer):
             smooth = cast(Overlay, renderers.get(exact.name, differentiable=True))
             rows = improve(smooth, target, rows, refine, passes, self.bundle)
         return Drawing(rows.clamp(0, 1), exact.name, aspect)
-
-    def check(self, tiles: int, strokes: int | None, refine: int) -> None:
-        """ValueError for numbers that cannot be, or that the memory would not do for."""
-        most = self.steps * self.bundle
-        strokes = most if strokes is None else strokes
-        if strokes < 1 or strokes % self.bundle:
-            raise ValueError(f"strokes is {strokes}; this painter makes {self.bundle} at once: give a multiple of {self.bundle}")
-        if self.levels and strokes > most:
-            raise ValueError(f"strokes is {strokes}; this painter makes at most {most} of an image: for more, give it tiles")
-        if tiles < 1:
-            raise ValueError(f"tiles is {tiles}; expected at least 1")
-        if refine < 0:
-            raise ValueError(f"refine is {refine}; expected a number of gradient steps, 0 or more")
-        need = 60 * (tiles * self.world_size) ** 2 + 200 * strokes * tiles**2  # five canvases in float32; strokes and their outlines
-        if need > MEMORY:
-            raise ValueError(
-                f"tiles={tiles} with {strokes} strokes each would need about {need / 2**30:.1f} GiB; up to {MEMORY >> 30} GiB are used."
-                " Give fewer tiles or strokes"
-            )
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
         """The strokes are made on the exact renderer's canvas, at ``image_size``; they are judged at the size of the images."""
