@@ -32,7 +32,8 @@ def main(names: list[str]) -> None:
             golden |= {} if z is None else {"z": z[0].tolist()}
         elif isinstance(model, Drawer):
             image = (renderers.Drawing(figure, "bezier").render(28)[0] * 255).round().byte()
-            golden = {"input": image.tolist(), "output": json.loads(model.draw(image, ink="light").to_json())}
+            ink = {"ink": "light"} if model.channels == 1 else {}
+            golden = {"input": image.tolist(), "output": json.loads(model.draw(image, **ink).to_json())}
         else:
             strokes = model.actions.random(5, generator=torch.Generator().manual_seed(0))
             golden = {

@@ -6,6 +6,7 @@ Nothing heavy is imported before it is needed, so that help is instant.
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 import pickle
 import sys
@@ -172,7 +173,10 @@ def cmd_draw(args: argparse.Namespace) -> int:
     model = zoo.load(args.model, device=args.device)
     if not isinstance(model, Drawer):
         raise ValueError(f"{args.model} is a {type(model).__name__}, which paints strokes but makes none; `zoo list` says which draw")
-    options = {name: value for name in ("ink", "refine") if (value := getattr(args, name))}
+    options = {name: value for name in ("ink", "refine") if (value := getattr(args, name)) is not None}
+    known = {*inspect.signature(model.draw).parameters, *inspect.signature(model.prepare).parameters}
+    if foreign := [f"--{name}" for name in options if name not in known or (name == "ink" and model.channels != 1)]:
+        raise ValueError(f"{args.model} has no {', '.join(foreign)}; `zoo show {args.model}` tells what it is")
     for image, out in zip(args.images, outs, strict=True):
         drawing = model.draw(image, tiles=args.tiles, strokes=args.strokes, **options)
         drawing = drawing.to(args.renderer) if args.renderer else drawing

@@ -186,6 +186,8 @@ class SARA(Drawer):
         tiles: after the whole image, paint d × d tiles of it on the same canvas, each with as many strokes again. strokes: of each pass and
         tile, a multiple of the bundle; None for as many as it was trained for. refine: so many gradient steps on all strokes at the end.
         """
+        if options:
+            raise TypeError(f"SARA has no option {', '.join(options)}: it paints all of an image")
         check(tiles, strokes, refine, self.bundle, self.steps * self.bundle, self.world_size, more=self.levels is None)
         plan, exact = self.plan(strokes), self.exact
         pixels = read(image, self.channels).to(self.device)
