@@ -23,8 +23,9 @@ usage: zoo {0} --config RECIPE [options]
 
 common options:
   --config RECIPE          a name of zoo/recipes, e.g. canvas-drawer-mnist, or a file; options after it override it
-  --model CLASS            CanvasDrawer, CanvasNetwork, SketchRNN; --model.ARGUMENT sets its arguments
-  --data CLASS             MNIST, KMNIST, Omniglot, SVHN, ImageFolder, Strokes, Sketches; --data.ARGUMENT sets its arguments
+  --model CLASS            CanvasDrawer, CanvasNetwork, NeuralRenderer, SARA, SketchRNN; --model.ARGUMENT sets its arguments
+  --data CLASS             MNIST, KMNIST, Omniglot, SVHN, CelebA, ImageNet, ImageFolder, Strokes, Sketches;
+                           --data.ARGUMENT sets its arguments
   --data.root FOLDER       where the data is (default: $ZOO_DATA, else a cache folder)
   --init_from NAME         start from a checkpoint's weights, with its class and arguments (fit); a folder or org/repo too
   --ckpt_path FILE         resume, or use, a training checkpoint

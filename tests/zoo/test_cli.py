@@ -287,6 +287,13 @@ def error_of_fit(capsys, tmp_path, *args):
     return capsys.readouterr().err
 
 
+def test_options_that_a_model_does_not_have(zoo_list, tmp_path, capsys):
+    args = ["draw", "sample:astronaut", "--model", "tiny-drawer", "--out", tmp_path / "a.svg", "--refine", 3]
+    assert run(*args) == 1
+    assert "tiny-drawer has no --refine" in capsys.readouterr().err
+    assert not (tmp_path / "a.svg").exists()
+
+
 def test_fit_names_a_missing_data_file(data_root, tmp_path, capsys):
     path = data_root / "mnist" / "train-images-idx3-ubyte.gz"
     path.write_bytes(b"no")

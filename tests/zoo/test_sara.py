@@ -74,6 +74,20 @@ def test_a_folded_actor_is_the_same_function():
     assert [m for m in actor.modules() if isinstance(m, torch.nn.BatchNorm2d)]
 
 
+def test_drawing_follows_the_weights():
+    """The actor that draws is made anew when the weights change, and only then."""
+    model = tiny().eval()
+    first = model.draw(photo())
+    fast = model.fast()
+    assert model.draw(photo()) == first
+    assert model.fast() is fast
+    with torch.no_grad():
+        next(model.actor.parameters()).mul_(0.5)
+    assert model.fast() is not fast
+    assert model.draw(photo()) != first
+    assert not [k for k in model.state_dict() if "folded" in k]
+
+
 def test_the_discriminator_sees_patches():
     """One number for every patch: what lies far from a pixel does not depend on it."""
     image = torch.rand(1, 6, 128, 128)

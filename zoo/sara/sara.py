@@ -98,6 +98,8 @@ class SARA(Drawer):
         self.steps, self.bundle, self.levels = steps, bundle, levels
         self.world_size = image_size * (2 if levels else 1)
         self.actor = Actor(bundle * len(self.actions), width)
+        self.folded_from: list[tuple[int, int]] = []
+        self.folded_actor: tuple[Actor, ...] = ()
         self.replay: Replay | None = None
         self.kept: list[dict[str, Any]] = []  # replays of a checkpoint, one a rank, until fitting starts
 
@@ -193,7 +195,7 @@ class SARA(Drawer):
         pixels = read(image, self.channels).to(self.device)
         aspect, even = pixels.shape[-1] / pixels.shape[-2], 2 * plan[-1][0]
         height, width = (even * max(4, round(self.world_size / even * a)) for a in (aspect**-0.5, aspect**0.5))
-        actor = folded(self.actor)
+        actor = self.fast()
 
         def act(canvas: Tensor, goal: Tensor, moment: float) -> Tensor:
             seen = zip(canvas.split(CHUNK), goal.split(CHUNK), strict=True)
@@ -212,6 +214,13 @@ class SARA(Drawer):
             smooth = cast(Overlay, renderers.get(exact.name, differentiable=True))
             rows = improve(smooth, target, rows, refine, passes, self.bundle)
         return Drawing(rows.clamp(0, 1), exact.name, aspect)
+
+    def fast(self) -> Actor:
+        """The actor with folded normalisation, made anew when its weights have changed."""
+        weights = [(t.data_ptr(), t._version) for t in (*self.actor.parameters(), *self.actor.buffers())]
+        if weights != self.folded_from:
+            self.folded_from, self.folded_actor = weights, (folded(self.actor),)  # in a tuple: it is not a part of this module
+        return self.folded_actor[0]
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
         """The strokes are made on the exact renderer's canvas, at ``image_size``; they are judged at the size of the images."""
