@@ -108,6 +108,15 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--private", action="store_true", help="only for those who may read the organisation's private models")
     c.add_argument("--dry-run", action="store_true", help="make and check all files, show the card, send nothing")
 
+    c = commands.add_parser("strokes", help="paint random strokes, for painters to learn from")
+    c.add_argument("--renderer", required=True, metavar="NAME", help="whose strokes, e.g. mypaint")
+    c.add_argument("--brush", metavar="GROUP/NAME", help="of mypaint (default classic/dry_brush)")
+    c.add_argument("--n", type=int, default=200_000, help="how many (default 200,000)")
+    c.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to; what is there is kept, so a broken-off run goes on")
+    c.add_argument("--size", type=int, default=64, metavar="PIXELS", help="side of a picture (default 64)")
+    c.add_argument("--seed", type=int, default=0, help="of the random strokes (default 0)")
+    c.add_argument("--processes", type=int, metavar="P", help="how many at once (default: one a core)")
+
     for name in TRAINING:
         commands.add_parser(name, help=ABOUT[name], add_help=False)
     return p
@@ -293,6 +302,14 @@ def cmd_publish(args: argparse.Namespace) -> int:
     from zoo.hub import publish
 
     print(publish(args.name, args.to, args.private, args.dry_run, args.tag))
+    return 0
+
+
+def cmd_strokes(args: argparse.Namespace) -> int:
+    from datamodules.stored import make
+
+    name = f"{args.renderer}:{args.brush}" if args.brush else args.renderer
+    print(make(name, args.n, args.out, args.size, args.seed, args.processes))
     return 0
 
 
