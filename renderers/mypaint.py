@@ -78,6 +78,11 @@ class MyPaint(Renderer):
             raise MyPaintError(f"MyPaint's brushes were not found; {lib.INSTALL}")
         return settings(brushes()[self.brush])
 
+    def points(self, strokes: Tensor) -> Tensor:
+        """Control points (..., 3, 2) of strokes (..., A), as fractions of the canvas."""
+        p0, middle, p2 = (self.actions.select(strokes, f"x{k} y{k}") for k in range(3))
+        return torch.stack([p0, 2 * middle - (p0 + p2) / 2, p2], -2)
+
     def curve(self, strokes: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Of strokes (N, A): points (N, EVENTS + 1, 2) in pixels, and pressures (N, EVENTS + 1)."""
         t = np.linspace(0, 1, self.EVENTS + 1)

@@ -13,7 +13,8 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 import datamodules
 import zoo.canvas_drawer
-import zoo.sketch_rnn  # noqa: F401  (these two: their classes become known by name)
+import zoo.neural_painter
+import zoo.sketch_rnn  # noqa: F401  (these three: their classes become known by name)
 from zoo import checkpoints, guards
 from zoo.media import LogDrawings, SaveConfig
 
