@@ -12,6 +12,7 @@ from renderers import Renderer
 from renderers.curves import curve_distance
 
 SIDE = 64  # of the pictures that they paint, in pixels
+GRID = 32  # of the maps that guide them: every other pixel, as a distance varies smoothly
 GRAINS = (0.7, 1.5, 3.0)  # pixels: scales of the grain
 GUIDES = 5  # maps of Guide, beside one for each column that is no coordinate
 
@@ -28,7 +29,7 @@ def convolutions(*channels: int) -> nn.Sequential:
 
 
 class Guide(nn.Module):
-    """Where each pixel lies on a stroke: actions (B, A) of a renderer that has ``points`` -> maps (B, GUIDES + K, SIDE, SIDE).
+    """Where each pixel lies on a stroke: actions (B, A) of a renderer that has ``points`` -> maps (B, GUIDES + K, GRID, GRID).
 
     Three closenesses to the curve (in pixels, in radii, in wide radii), how far along it is, and how long the stroke is there; then the K
     columns that are neither coordinates nor colour, the same everywhere. With gradients in every column.
@@ -46,17 +47,18 @@ class Guide(nn.Module):
         points = self.renderer.points(action)  # type: ignore[attr-defined]
         radii = action[:, self.radii] * self.renderer.MAX_RADIUS  # type: ignore[attr-defined]
         first, last = radii[:, 0], radii[:, -1]
-        distance, t = curve_distance(action.new_empty(1).expand(len(action), 1, SIDE, SIDE), points.flatten(1), 0 * first, 0 * last)
+        distance, t = curve_distance(action.new_empty(1).expand(len(action), 1, GRID, GRID), points.flatten(1), 0 * first, 0 * last)
         r = SIDE * torch.lerp(first[:, None, None], last[:, None, None], t) + 0.5
         p0, p1, p2 = points[..., None, None, :].unbind(1)
         speed = (2 * (1 - t[..., None]) * (p1 - p0) + 2 * t[..., None] * (p2 - p1)).square().sum(-1).clamp_min(1e-6).sqrt()
-        near = [torch.exp(-0.5 * (distance / width).square()) for width in (1.0, r, 2.5 * r)]
-        rest = action[:, self.rest, None, None].expand(-1, -1, SIDE, SIDE)
+        distance = distance * (SIDE / GRID)
+        near = [torch.exp(-0.5 * (distance / width).square()) for width in (1.5, r, 2.5 * r)]
+        rest = action[:, self.rest, None, None].expand(-1, -1, GRID, GRID)
         return torch.cat([torch.stack([*near, t, speed], 1), rest], 1)
 
 
 class Generator(nn.Module):
-    """Maps of a stroke (B, M, SIDE, SIDE), and grain, to its opacity (B, SIDE, SIDE) (§2.3).
+    """Maps of a stroke (B, M, GRID, GRID), and grain, to its opacity (B, SIDE, SIDE) (§2.3).
 
     grain: a fixed pattern of noise at three scales, from which the bristles' texture is made; the paper injects no noise into the input, so
     it is the same for every stroke. With ``noise`` it is drawn anew for each.
@@ -68,8 +70,7 @@ class Generator(nn.Module):
         self.grain: Tensor
         self.register_buffer("grain", grain(1))
         self.net = nn.Sequential(
-            nn.PixelUnshuffle(2),
-            nn.Conv2d(4 * (maps + len(GRAINS)), width, 3, padding=1),
+            nn.Conv2d(maps + 4 * len(GRAINS), width, 3, padding=1),
             nn.LeakyReLU(0.2),
             nn.Conv2d(width, width, 3, padding=1),
             nn.LeakyReLU(0.2),
@@ -80,7 +81,7 @@ class Generator(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         pattern = grain(len(maps), maps.device) if self.noise else self.grain.expand(len(maps), -1, -1, -1)
-        return self.net(torch.cat([maps, pattern.to(maps.dtype)], 1)).float().sigmoid()[:, 0]
+        return self.net(torch.cat([maps, F.pixel_unshuffle(pattern, 2).to(maps.dtype)], 1)).float().sigmoid()[:, 0]
 
 
 def grain(n: int, device: torch.device | None = None) -> Tensor:
@@ -99,12 +100,12 @@ def grain(n: int, device: torch.device | None = None) -> Tensor:
 class Critic(nn.Module):
     """A stroke's opacity (B, 1, SIDE, SIDE), seen with the maps of its action, to a score (B, 1): the mean over patches."""
 
-    def __init__(self, maps: int, width: int = 16):
+    def __init__(self, maps: int, width: int = 32):
         super().__init__()
-        self.net = nn.Sequential(convolutions(1 + maps, width, 2 * width, 4 * width, 8 * width), nn.Conv2d(8 * width, 1, 4))
+        self.net = nn.Sequential(convolutions(4 + maps, width, 2 * width, 4 * width), nn.Conv2d(4 * width, 1, 3))
 
     def forward(self, ink: Tensor, maps: Tensor) -> Tensor:
-        return self.net(torch.cat([ink, maps], 1)).flatten(1)
+        return self.net(torch.cat([F.pixel_unshuffle(ink, 2), maps], 1)).flatten(1).mean(1, keepdim=True)
 
 
 class StrokeVAE(nn.Module):
