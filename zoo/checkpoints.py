@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parent
 WEIGHTS = PACKAGE / "weights"
 LARGEST = 24 << 20  # bytes of one file of weights
-CLASSES = ("CanvasDrawer", "CanvasNetwork", "NeuralPainterGAN", "NeuralPainterVAE", "SketchRNN")  # what an entry may name
+CLASSES = ("CanvasDrawer", "CanvasNetwork", "NeuralPainterGAN", "NeuralPainterVAE", "PainterAgent", "SketchRNN")  # what an entry may name
 LARGEST_ARGUMENT = 1 << 16  # of a number in init_args
 KINDS: dict[str, Any] = {
     "name": str,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 
 from datamodules import StoredStrokes
 from datamodules.stored import columns, painted
 from zoo.layers import gradient_penalty
+from zoo.neural_painter.adversarial import Adversarial
 from zoo.neural_painter.networks import Critic, Generator, Guide, StrokeVAE
 from zoo.painter import Painter
 
@@ -125,7 +124,7 @@ class NeuralPainterVAE(NeuralPainter):
         return error + kl.clamp_min(self.floor * mean.shape[1])
 
 
-class NeuralPainterGAN(NeuralPainter):
+class NeuralPainterGAN(Adversarial, NeuralPainter):
     """An action-conditioned Wasserstein GAN (§2.3): the generator gets the action, no noise; the critic judges (stroke, action) pairs.
 
     width: of the generator. noise: give it fresh noise for each stroke. critics: steps of the critic for one of the generator. fidelity:
@@ -155,33 +154,17 @@ class NeuralPainterGAN(NeuralPainter):
     def ink(self, action: Tensor) -> Tensor:
         return self.net(self.guide(action))
 
-    def configure_optimizers(self) -> Any:
-        betas = (0.5, 0.9)
-        return [torch.optim.Adam(m.parameters(), self.lr, betas) for m in (self.net, self.critic)]
-
-    def step(self, optimizer: Any, loss: Tensor) -> None:
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        optimizer.step()
-
-    def progress(self, index: int) -> float:
-        """Share of the training that is done."""
-        steps, epochs = self.trainer.max_steps, self.trainer.max_epochs
-        if steps > 0:
-            return min(1.0, self.trainer.global_step / steps)
-        return self.trainer.current_epoch / epochs if epochs and epochs > 0 else 0.5
+    def parts(self) -> tuple[nn.Module, nn.Module]:
+        return self.net, self.critic
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> None:
         """train/critic: what the critic tells real from painted by. train/mse: of the opacity."""
-        generator, critic = self.optimizers()  # type: ignore[misc]
-        ink, done = batch["ink"], self.progress(index)
-        for group in (*generator.param_groups, *critic.param_groups):
-            group["lr"] = self.lr * min(1.0, 2 * (1 - done) + 0.02)  # falls in the second half
-        maps = self.guide(batch["action"])
+        generator, critic, done = self.turn()
+        ink, maps = batch["ink"], self.guide(batch["action"])
         if done >= self.warm / 2:
             fake = self.net(maps).detach()[:, None]
             gap = self.critic(fake, maps).float().mean() - self.critic(ink, maps).float().mean()
-            self.step(critic, gap + 10 * gradient_penalty(lambda x: self.critic(x, maps), ink, fake))
+            self.take(critic, gap + 10 * gradient_penalty(lambda x: self.critic(x, maps), ink, fake))
             self.log("train/critic", -gap, prog_bar=True)
         if (warm := done < self.warm) or index % self.critics == 0:
             made = self.net(maps)[:, None]
@@ -189,7 +172,7 @@ class NeuralPainterGAN(NeuralPainter):
             loss = self.fidelity * ((made - ink).square() * weight).mean()
             if not warm:
                 loss = loss - self.critic(made, maps).float().mean()
-            self.step(generator, loss)
+            self.take(generator, loss)
             self.log("train/mse", F.mse_loss(made, ink), prog_bar=True)
 
 

@@ -1,0 +1,207 @@
+"""PainterAgent: a recurrent network that paints an image through a neural painter (§3), if wanted in a human's strokes (§4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, MeanSquaredError
+
+from renderers import Drawing
+from zoo.drawer import Drawer
+from zoo.images import inked
+from zoo.layers import AddCoords, gradient_penalty
+from zoo.neural_painter.adversarial import Adversarial
+from zoo.neural_painter.networks import convolutions
+
+DEMONSTRATIONS = Path(__file__).parent / "demonstrations"  # N.json: how the digit N is drawn
+COLOUR = ("red", "green", "blue")
+
+
+def tower(channels: int, size: int, features: int) -> nn.Sequential:
+    """(B, channels, S, S) -> (B, features)."""
+    return nn.Sequential(
+        nn.PixelUnshuffle(4),
+        AddCoords(),
+        nn.Conv2d(16 * channels + 2, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 32, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(32 * (size // 8) ** 2, features),
+    )
+
+
+class AgentNet(nn.Module):
+    """The image, the canvas so far and the last action to the next action, by an LSTM (§3; facts: recreate SPIRAL)."""
+
+    def __init__(self, actions: int, channels: int, size: int, width: int = 192):
+        super().__init__()
+        self.image, self.canvas = tower(channels, size, width), tower(3, size, width)
+        self.last = nn.Linear(actions, width)
+        self.core = nn.LSTMCell(width, width)
+        self.out = nn.Linear(width, actions)
+
+    def forward(self, image: Tensor, canvas: Tensor, last: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """image (B, width) = self.image(images), canvas (B, 3, S, S), last (B, A) -> action (B, A) in [0, 1] and the LSTM's state."""
+        state = self.core(F.relu(image + self.canvas(canvas) + self.last(last)), state)
+        return self.out(state[0]).float().sigmoid(), state
+
+
+class PainterAgent(Adversarial, Drawer):
+    """Paints an image in ``steps`` strokes. It sees only the neural painter; its strokes are judged on the real program, too (§3).
+
+    channels: of the images. Of 1: dark ink on light paper, painted in black. connected: each stroke starts where the last one ended.
+    fidelity: weight of the mean squared error beside the critic's judgement of (canvas, image) pairs; ink counts ``ink_weight`` more in it
+    at first, less and less. critics: steps of the critic for one of the agent. warm: share of the steps before the critic's judgement counts.
+    human: share of the steps that learn the demonstration of each image's class by heart (§4), before the rest; ``forcing`` is its weight,
+    a fifth of that afterwards. Needs labels 0 to 9, and steps and connected as the demonstrations have them.
+    """
+
+    def __init__(
+        self,
+        renderer: str = "mypaint",
+        painter: str | None = "neural-painter-gan",
+        steps: int = 8,
+        channels: int = 1,
+        connected: bool = False,
+        image_size: int = 64,
+        fidelity: float = 100.0,
+        ink_weight: float = 4.0,
+        critics: int = 1,
+        warm: float = 0.3,
+        human: float = 0.0,
+        forcing: float = 100.0,
+        lr: float = 5e-4,
+    ):
+        super().__init__(renderer, painter, image_size, channels, lr)
+        self.save_hyperparameters()
+        self.automatic_optimization = False
+        if not all(c in self.actions for c in COLOUR):
+            raise ValueError(f"the agent paints in colours, and strokes of {renderer!r} have none")
+        if image_size % 16:
+            raise ValueError(f"image_size is {image_size}; expected a multiple of 16")
+        self.steps, self.connected, self.human, self.forcing = steps, connected, human, forcing
+        self.fidelity, self.ink_weight, self.critics, self.warm = fidelity, ink_weight, critics, warm
+        self.net = AgentNet(len(self.actions), channels, image_size)
+        self.critic = nn.Sequential(nn.PixelUnshuffle(2), convolutions(24, 32, 64, 128), nn.Conv2d(128, 1, image_size // 16))
+        self.gap = MeanSquaredError()
+        self.in_order = MeanMetric()
+        self.lesson: Tensor | None = demonstrations(self) if human else None
+
+    def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
+        """ink: what of a grey image is ink: ``light``, ``dark``, a photo's ``lines``, or ``auto``; it becomes dark ink on light paper."""
+        return 1 - inked(image, ink) if self.channels == 1 else image
+
+    def parts(self) -> tuple[nn.Module, nn.Module]:
+        return self.net, self.critic
+
+    def rollout(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (B, C, S, S) painted on the painter: strokes (B, T, A) and the final canvas (B, 3, S, S)."""
+        if images.shape[1:] != (self.channels, self.image_size, self.image_size):
+            raise ValueError(
+                f"images are {tuple(images.shape[1:])}; this agent looks at ({self.channels}, {self.image_size}, {self.image_size}):"
+                f" use --data.image_size={self.image_size}"
+            )
+        canvas = self.painter.blank(len(images), self.image_size, images.device)
+        image, state, made = self.net.image(images), None, []
+        action = images.new_full((len(images), len(self.actions)), 0.5)
+        start, end = ([self.actions[n] for n in names] for names in (("x0", "y0"), ("x2", "y2")))
+        for k in range(self.steps):
+            last = action
+            action, state = self.net(image, canvas, last, state)
+            columns = list(action.unbind(1))
+            if self.connected and k:
+                for a, b in zip(start, end, strict=True):
+                    columns[a] = last[:, b]
+            if self.channels == 1:
+                for name in COLOUR:
+                    columns[self.actions[name]] = torch.zeros_like(columns[0])
+            action = torch.stack(columns, 1)
+            canvas = self.painter.paint(canvas, action).float()
+            made.append(action)
+        return torch.stack(made, 1), canvas
+
+    def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.rollout(images)[0]
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> None:
+        """train/mse: of the painter's canvas. train/critic: what the critic tells images from canvases by. train/strokes: from the lesson."""
+        agent, critic, done = self.turn()
+        images = batch["image"]
+        target = images.expand(-1, 3, -1, -1)
+        strokes, canvas = self.rollout(images)
+        taught = self.lesson is not None and done < self.human
+        loss = canvas.new_zeros(())
+        if self.lesson is not None:
+            error = F.mse_loss(strokes, self.lesson.to(self.device)[batch["label"]])
+            loss = self.forcing * (1.0 if taught else 0.2) * error
+            self.log("train/strokes", error, prog_bar=True)
+        if not taught:
+            judge = lambda x: self.critic(torch.cat([x, target], 1)).float().mean((1, 2, 3))  # noqa: E731
+            if done >= self.warm / 2:
+                gap = judge(canvas.detach()).mean() - judge(target).mean()
+                self.take(critic, gap + 10 * gradient_penalty(judge, target, canvas))
+                self.log("train/critic", -gap, prog_bar=True)
+                if index % self.critics:
+                    return
+            error = (canvas - target).square()
+            loss = loss + self.fidelity * (error * (1 + self.ink_weight * (1 - done) * (1 - target))).mean()
+            if done >= self.warm:
+                loss = loss - judge(canvas).mean()
+            self.log("train/mse", error.mean(), prog_bar=True)
+        self.take(agent, loss)
+
+    def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
+        images = batch["image"]
+        target = images.expand(-1, 3, -1, -1)
+        strokes, canvas = self.rollout(images)
+        drawn = self.exact.render(strokes.float(), self.image_size)
+        with torch.autocast(self.device.type, enabled=False):
+            self.pictures.update(drawn, target.float())
+        self.painter_mse.update(canvas.contiguous(), target.contiguous())
+        self.gap.update(canvas, drawn)
+        if self.lesson is not None:
+            self.in_order.update(ordered(self.path(strokes.float()), self.path(self.lesson.to(self.device)[batch["label"]])).float())
+
+    def log_figures(self, split: str, batch: dict[str, Tensor]) -> None:
+        super().log_figures(split, batch)
+        figures = {f"{split}/transfer_gap": self.gap} | ({f"{split}/in_order": self.in_order} if self.lesson is not None else {})
+        self.log_dict(figures, batch_size=len(batch["image"]))
+
+    def test_step(self, batch: dict[str, Tensor], index: int) -> None:
+        """test/mse, psnr, ssim: of the strokes on the real program. test/painter_mse: of the same strokes on the painter that it learned
+        through. test/transfer_gap: mean squared difference between those two canvases. test/in_order: see :func:`ordered`."""
+        super().test_step(batch, index)
+
+    def path(self, strokes: Tensor, n: int = 5) -> Tensor:
+        """Points (B, T * n, 2) along strokes (B, T, A), in the order of painting."""
+        t = torch.linspace(0, 1, n, device=strokes.device)[:, None]
+        p0, p1, p2 = self.exact.points(strokes)[..., None, :].unbind(2)  # type: ignore[attr-defined]
+        return ((1 - t) ** 2 * p0 + 2 * t * (1 - t) * p1 + t**2 * p2).flatten(1, 2)
+
+
+def ordered(made: Tensor, shown: Tensor) -> Tensor:
+    """Whether paths (B, N, 2) follow those of a demonstration (B, N, 2) in its order and direction, (B,) booleans.
+
+    They do if, each scaled to its own box, they are nearer to it, point by point, than to the same points in any other order tried: backwards,
+    started at another quarter, or both.
+    """
+    boxed = []
+    for path in (made, shown):
+        low, high = path.amin(1, keepdim=True), path.amax(1, keepdim=True)
+        boxed.append((path - (low + high) / 2) / (high - low).amax(2, keepdim=True).clamp_min(1e-3))
+    made, shown = boxed
+    orders = [o.roll(k * o.shape[1] // 4, 1) for o in (shown, shown.flip(1)) for k in range(4)]
+    costs = torch.stack([(made - o).norm(dim=2).mean(1) for o in orders])
+    return costs.argmin(0) == 0
+
+
+def demonstrations(agent: PainterAgent) -> Tensor:
+    """The strokes (10, T, A) that show how each digit is drawn, for an agent of T connected strokes. ValueError if they do not fit."""
+    shown = [Drawing.load(DEMONSTRATIONS / f"{i}.json") for i in range(10)]
+    if not agent.connected or any(len(d) != agent.steps or d.renderer != agent.exact.name for d in shown):
+        raise ValueError(f"the demonstrations are {len(shown[0])} connected strokes of {shown[0].renderer!r}: set steps, connected, renderer")
+    return torch.stack([d.strokes for d in shown])
