@@ -40,7 +40,7 @@ def coloured(renderer: Renderer) -> bool:
 
 @torch.no_grad()
 def inks(renderer: Renderer, strokes: Tensor, size: int) -> Tensor:
-    """Opacity (N, size, size) in [0, 1] of single strokes (N, A): painted in black on white, or, by a renderer of one channel, in its ink."""
+    """Opacity (N, size, size) in [0, 1] of single strokes (N, A): painted in black on white; by a renderer of one channel, in its ink."""
     if not coloured(renderer):
         return (renderer.render(strokes[:, None], size) - torch.tensor(renderer.background).mean()).abs().mean(1)
     black = strokes.clone()
@@ -64,7 +64,9 @@ def check_colour(renderer: Renderer, size: int) -> None:
         ink, seeded = inks(renderer, strokes, size), renderer.render(strokes[:, None], size)
         again = painted(renderer, renderer.blank(16, size), strokes, ink)
         if (again - seeded).abs().mean() > 0.05 * (1 - seeded).abs().mean() + 1e-3:
-            raise ValueError(f"{renderer.name!r} changes the colour of its paint along a stroke, so its strokes cannot be kept as opacities")
+            raise ValueError(
+                f"{renderer.name!r} changes the colour of its paint along a stroke, so its strokes cannot be kept as opacities"
+            )
 
 
 def shard(plan: dict[str, Any], k: int, path: Path) -> int:
@@ -147,7 +149,7 @@ def read_index(path: Path) -> dict[str, Any]:
         if path.stat().st_size > 1 << 24:
             raise ValueError("larger than 16 MiB")
         data = json.loads(path.read_text(encoding="utf-8"))
-        plan = {"format": FORMAT, "renderer": str(data["renderer"]), "sums": [str(s) for s in data["sums"]]}
+        plan: dict[str, Any] = {"format": FORMAT, "renderer": str(data["renderer"]), "sums": [str(s) for s in data["sums"]]}
         plan |= {k: int(data[k]) for k in ("n", "size", "seed")}
         if data["format"] != FORMAT or not (1 <= plan["n"] <= MOST and 8 <= plan["size"] <= 1024):
             raise ValueError(f"expected the format {FORMAT}, 1 to {MOST} strokes and a size of 8 to 1024")

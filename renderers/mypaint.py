@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renderers import nearest, register
 from renderers import libmypaint as lib
-from renderers.base import ActionSpace, Box, Outline, Renderer
+from renderers import nearest, register
+from renderers.base import ActionSpace, Outline, Renderer
 from renderers.libmypaint import MyPaintError
 
 DEFAULT = "classic/dry_brush"
@@ -129,6 +129,7 @@ class MyPaint(Renderer):
         return torch.from_numpy(painted).to(strokes.device)
 
     def outlines(self, strokes: Tensor) -> list[Outline]:
+        """The curves, as plain lines: an SVG shows where the brush went, not its bristles."""
         found = []
         for row in strokes.detach().cpu().double().numpy():
             p0, middle, p2 = row[:6].reshape(3, 2)
@@ -139,15 +140,19 @@ class MyPaint(Renderer):
         return found
 
     def trace(self, outlines: list[Outline]) -> Tensor:
-        """A stroke along each curve, or along each part of a path that one curve follows; wider than MAX_RADIUS is narrowed to it."""
-        rows = []
+        """A stroke along each curve, or along each part of a path that one curve follows; wider than MAX_RADIUS is narrowed to it.
+
+        White ink, as of a drawing on black, becomes black: on this paper it would not show.
+        """
+        rows: list[list[float]] = []
+        white = all(o.colour == self.background for o in outlines)
         for o in outlines:
             parts = [o.at(np.array([0, 0.5, 1]))] if o.kind == "curve" else curves_along(o.flatten(1e-3))
             for k, part in enumerate(parts):
                 ends = np.array([k, k + 1]) / len(parts)
                 pressures = o.opacities[0] + (o.opacities[1] - o.opacities[0]) * ends
                 radius = (o.widths[0] + (o.widths[1] - o.widths[0]) * ends.mean()) / 2 / self.MAX_RADIUS
-                rows.append([*part.reshape(-1), *pressures, max(min(radius, 1.0), THINNEST), *o.colour])
+                rows.append([*part.reshape(-1), *pressures, max(min(radius, 1.0), THINNEST), *((0.0,) * 3 if white else o.colour)])
         return torch.tensor(np.array(rows, np.float32).reshape(-1, len(self.actions)))
 
 

@@ -10,13 +10,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["CanvasDrawer", "CanvasNetwork", "Drawer", "NeuralPainterGAN", "NeuralPainterVAE", "Painter", "PainterAgent", "SketchRNN", "load", "names"]
+__all__ = [
+    "CanvasDrawer",
+    "CanvasNetwork",
+    "Drawer",
+    "NeuralPainterGAN",
+    "NeuralPainterVAE",
+    "Painter",
+    "PainterAgent",
+    "SketchRNN",
+    "load",
+    "names",
+    "stylize",
+    "visualize",
+]
 
 if TYPE_CHECKING:
     from zoo.canvas_drawer import CanvasDrawer, CanvasNetwork
     from zoo.checkpoints import load, names
     from zoo.drawer import Drawer
     from zoo.neural_painter import NeuralPainterGAN, NeuralPainterVAE, PainterAgent
+    from zoo.neural_painter.paintings import stylize, visualize
     from zoo.painter import Painter
     from zoo.sketch_rnn import SketchRNN
 
@@ -30,6 +44,8 @@ _homes = {  # what `zoo.X` is, and the module it is imported from when first ask
     "NeuralPainterGAN": "zoo.neural_painter",
     "NeuralPainterVAE": "zoo.neural_painter",
     "PainterAgent": "zoo.neural_painter",
+    "stylize": "zoo.neural_painter.paintings",
+    "visualize": "zoo.neural_painter.paintings",
     "SketchRNN": "zoo.sketch_rnn",
 }
 

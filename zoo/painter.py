@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import LightningModule
@@ -22,7 +22,7 @@ class Painter(LightningModule, Renderer):
     renderer: name of the renderer to imitate. lr: learning rate of Adam.
     """
 
-    learns_from = Strokes
+    learns_from: ClassVar[type[Strokes]] = Strokes
     differentiable = True
 
     def __init__(self, renderer: str = "bezier", lr: float = 1e-3):

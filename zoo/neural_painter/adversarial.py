@@ -28,7 +28,7 @@ class Adversarial(LightningModule):
     def turn(self) -> tuple[Any, Any, float]:
         """Both optimisers, at the rate of this moment, and the share of the training that is done."""
         done = self.progress()
-        generator, critic = self.optimizers()  # type: ignore[misc]
+        generator, critic = self.optimizers()  # type: ignore[attr-defined]
         for group in (*generator.param_groups, *critic.param_groups):
             group["lr"] = self.lr * min(1.0, 2 * (1 - done) + 0.02)
         return generator, critic, done
@@ -37,7 +37,8 @@ class Adversarial(LightningModule):
         trainer = self.trainer
         if trainer.max_steps > 0:
             return min(1.0, trainer.global_step / trainer.max_steps)
-        return trainer.current_epoch / trainer.max_epochs if (trainer.max_epochs or 0) > 0 else 0.5
+        epochs = trainer.max_epochs or 0
+        return trainer.current_epoch / epochs if epochs > 0 else 0.5
 
     def take(self, optimizer: Any, loss: Tensor) -> None:
         """One step of an optimiser."""

@@ -44,7 +44,9 @@ class AgentNet(nn.Module):
         self.core = nn.LSTMCell(width, width)
         self.out = nn.Linear(width, actions)
 
-    def forward(self, image: Tensor, canvas: Tensor, last: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(
+        self, image: Tensor, canvas: Tensor, last: Tensor, state: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """image (B, width) = self.image(images), canvas (B, 3, S, S), last (B, A) -> action (B, A) in [0, 1] and the LSTM's state."""
         state = self.core(F.relu(image + self.canvas(canvas) + self.last(last)), state)
         return self.out(state[0]).float().sigmoid(), state
@@ -55,7 +57,7 @@ class PainterAgent(Adversarial, Drawer):
 
     channels: of the images. Of 1: dark ink on light paper, painted in black. connected: each stroke starts where the last one ended.
     fidelity: weight of the mean squared error beside the critic's judgement of (canvas, image) pairs; ink counts ``ink_weight`` more in it
-    at first, less and less. critics: steps of the critic for one of the agent. warm: share of the steps before the critic's judgement counts.
+    at first, less and less. critics: steps of the critic for one of the agent. warm: share of the steps before the critic is listened to.
     human: share of the steps that learn the demonstration of each image's class by heart (§4), before the rest; ``forcing`` is its weight,
     a fifth of that afterwards. Needs labels 0 to 9, and steps and connected as the demonstrations have them.
     """
@@ -128,7 +130,7 @@ class PainterAgent(Adversarial, Drawer):
         return self.rollout(images)[0]
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> None:
-        """train/mse: of the painter's canvas. train/critic: what the critic tells images from canvases by. train/strokes: from the lesson."""
+        """train/mse: of the painter's canvas. train/critic: what tells images from canvases. train/strokes: error to the demonstration."""
         agent, critic, done = self.turn()
         images = batch["image"]
         target = images.expand(-1, 3, -1, -1)
@@ -156,12 +158,12 @@ class PainterAgent(Adversarial, Drawer):
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
         images = batch["image"]
-        target = images.expand(-1, 3, -1, -1)
+        target = images.expand(-1, 3, -1, -1).contiguous()
         strokes, canvas = self.rollout(images)
         drawn = self.exact.render(strokes.float(), self.image_size)
         with torch.autocast(self.device.type, enabled=False):
             self.pictures.update(drawn, target.float())
-        self.painter_mse.update(canvas.contiguous(), target.contiguous())
+        self.painter_mse.update(canvas, target)
         self.gap.update(canvas, drawn)
         if self.lesson is not None:
             self.in_order.update(ordered(self.path(strokes.float()), self.path(self.lesson.to(self.device)[batch["label"]])).float())
@@ -186,8 +188,8 @@ class PainterAgent(Adversarial, Drawer):
 def ordered(made: Tensor, shown: Tensor) -> Tensor:
     """Whether paths (B, N, 2) follow those of a demonstration (B, N, 2) in its order and direction, (B,) booleans.
 
-    They do if, each scaled to its own box, they are nearer to it, point by point, than to the same points in any other order tried: backwards,
-    started at another quarter, or both.
+    They do if, each scaled to its own box, they are nearer to it, point by point, than to the same points in any other order tried:
+    backwards, started at another quarter, or both.
     """
     boxed = []
     for path in (made, shown):
@@ -203,5 +205,7 @@ def demonstrations(agent: PainterAgent) -> Tensor:
     """The strokes (10, T, A) that show how each digit is drawn, for an agent of T connected strokes. ValueError if they do not fit."""
     shown = [Drawing.load(DEMONSTRATIONS / f"{i}.json") for i in range(10)]
     if not agent.connected or any(len(d) != agent.steps or d.renderer != agent.exact.name for d in shown):
-        raise ValueError(f"the demonstrations are {len(shown[0])} connected strokes of {shown[0].renderer!r}: set steps, connected, renderer")
+        raise ValueError(
+            f"the demonstrations are {len(shown[0])} connected strokes of {shown[0].renderer!r}: set steps, connected, renderer"
+        )
     return torch.stack([d.strokes for d in shown])

@@ -77,7 +77,9 @@ class Generator(nn.Module):
             nn.Conv2d(width, 4, 3, padding=1),
             nn.PixelShuffle(2),
         )
-        nn.init.constant_(self.net[-2].bias, -3.0)  # mostly paper
+        last = self.net[-2]
+        assert isinstance(last, nn.Conv2d) and last.bias is not None  # noqa: PT018
+        nn.init.constant_(last.bias, -3.0)  # mostly paper
 
     def forward(self, maps: Tensor) -> Tensor:
         pattern = grain(len(maps), maps.device) if self.noise else self.grain.expand(len(maps), -1, -1, -1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -174,5 +175,3 @@ class NeuralPainterGAN(Adversarial, NeuralPainter):
                 loss = loss - self.critic(made, maps).float().mean()
             self.take(generator, loss)
             self.log("train/mse", F.mse_loss(made, ink), prog_bar=True)
-
-
