@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from zoo.cli_paint import add_painting, cmd_strokes, cmd_stylize, cmd_visualize  # noqa: F401  (main finds them by name)
+
 SKETCH = "a file: .json or .svg, or a picture whose lines are traced"
 TRAINING = ("fit", "validate", "test", "predict")
 TRAINING_HELP = """\
@@ -22,8 +24,10 @@ usage: zoo {0} --config RECIPE [options]
 
 common options:
   --config RECIPE          a name of zoo/recipes, e.g. canvas-drawer-mnist, or a file; options after it override it
-  --model CLASS            CanvasDrawer, CanvasNetwork, SketchRNN; --model.ARGUMENT sets its arguments
-  --data CLASS             MNIST, KMNIST, Omniglot, SVHN, ImageFolder, Strokes, Sketches; --data.ARGUMENT sets its arguments
+  --model CLASS            CanvasDrawer, CanvasNetwork, SketchRNN, NeuralPainterGAN, NeuralPainterVAE, PainterAgent;
+                           --model.ARGUMENT sets its arguments
+  --data CLASS             MNIST, KMNIST, Omniglot, SVHN, ImageFolder, Strokes, StoredStrokes, Sketches, …;
+                           --data.ARGUMENT sets its arguments
   --data.root FOLDER       where the data is (default: $ZOO_DATA, else a cache folder)
   --init_from NAME         start from a checkpoint's weights, with its class and arguments (fit); a folder or org/repo too
   --ckpt_path FILE         resume, or use, a training checkpoint
@@ -108,14 +112,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--private", action="store_true", help="only for those who may read the organisation's private models")
     c.add_argument("--dry-run", action="store_true", help="make and check all files, show the card, send nothing")
 
-    c = commands.add_parser("strokes", help="paint random strokes, for painters to learn from")
-    c.add_argument("--renderer", required=True, metavar="NAME", help="whose strokes, e.g. mypaint")
-    c.add_argument("--brush", metavar="GROUP/NAME", help="of mypaint (default classic/dry_brush)")
-    c.add_argument("--n", type=int, default=200_000, help="how many (default 200,000)")
-    c.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to; what is there is kept, so a broken-off run goes on")
-    c.add_argument("--size", type=int, default=64, metavar="PIXELS", help="side of a picture (default 64)")
-    c.add_argument("--seed", type=int, default=0, help="of the random strokes (default 0)")
-    c.add_argument("--processes", type=int, metavar="P", help="how many at once (default: one a core)")
+    add_painting(commands, add_output)
 
     for name in TRAINING:
         commands.add_parser(name, help=ABOUT[name], add_help=False)
@@ -302,14 +299,6 @@ def cmd_publish(args: argparse.Namespace) -> int:
     from zoo.hub import publish
 
     print(publish(args.name, args.to, args.private, args.dry_run, args.tag))
-    return 0
-
-
-def cmd_strokes(args: argparse.Namespace) -> int:
-    from datamodules.stored import make
-
-    name = f"{args.renderer}:{args.brush}" if args.brush else args.renderer
-    print(make(name, args.n, args.out, args.size, args.seed, args.processes))
     return 0
 
 
