@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -72,7 +73,7 @@ def squeezenet() -> SqueezeNet:
         model.load_state_dict(state, strict=True)
     except DataError:
         raise
-    except (OSError, RuntimeError, ValueError, TypeError, AttributeError, EOFError, SafetensorError) as e:
+    except (OSError, RuntimeError, ValueError, TypeError, AttributeError, EOFError, SafetensorError, UnpicklingError) as e:
         raise DataError(f"{path} does not hold the weights of SqueezeNet 1.1 ({e}). Delete it, and they are downloaded anew.") from e
     return model.eval().requires_grad_(False)
 

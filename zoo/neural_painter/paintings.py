@@ -82,7 +82,7 @@ class Painting(nn.Module):
             return action
         soft = self.choice.softmax(-1)
         hard = F.one_hot(soft.argmax(-1), soft.shape[-1]).float()
-        rgb = (hard + soft - soft.detach()) @ self.colours.to(soft.device)  # one colour of the palette; the gradient is that of the mixture
+        rgb = (hard + (soft - soft.detach())) @ self.colours.to(soft.device)  # one colour; its gradient is the mixture's
         columns = list(action.unbind(-1))
         for name, value in zip(("red", "green", "blue"), rgb.unbind(-1), strict=True):
             columns[self.painter.actions[name]] = value
