@@ -53,5 +53,33 @@ def sketch_rnn(folder: Path) -> list[str]:
     return [*model, "--data", "Sketches", sources, "--data.batch_size=4", "--data.scale_by=0.1", "--data.drop=0.1"]
 
 
+def strokes(folder: Path) -> list[str]:
+    from datamodules import stored
+
+    stored.make("qbc", 60, folder / "strokes", processes=1)
+    return ["--data", "StoredStrokes", f"--data.folder={folder / 'strokes'}", "--data.batch_size=6", "--model.renderer=qbc"]
+
+
+def neural_painter_gan(folder: Path) -> list[str]:
+    return ["--model", "NeuralPainterGAN", "--model.width=4", "--model.critics=1", "--model.warm=0.1", *strokes(folder)]
+
+
+def neural_painter_vae(folder: Path) -> list[str]:
+    return ["--model", "NeuralPainterVAE", "--model.latent=4", *strokes(folder)]
+
+
+def painter_agent(folder: Path) -> list[str]:
+    import torch
+
+    import zoo
+    from zoo.checkpoints import save
+
+    torch.manual_seed(0)
+    painter = save(zoo.NeuralPainterGAN("qbc", width=4), folder / "painter")
+    model = ["--model", "PainterAgent", "--model.renderer=qbc", f"--model.painter={painter}", "--model.steps=2", "--model.image_size=32"]
+    return [*model, "--data", "ImageFolder", f"--data.root={images(folder / 'images')}", "--data.image_size=32", "--data.batch_size=4"]
+
+
 METHODS = {"canvas_network": canvas_network, "canvas_drawer": canvas_drawer, "sketch_rnn": sketch_rnn}
+METHODS |= {"neural_painter_gan": neural_painter_gan, "neural_painter_vae": neural_painter_vae, "painter_agent": painter_agent}
 QUIET = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -111,9 +112,12 @@ def pack(levels: np.ndarray) -> bytes:
 
 
 def unpack(data: bytes, size: int) -> np.ndarray:
-    """What was packed. ValueError or zlib.error if it is no such picture."""
-    rows = np.frombuffer(zlib.decompressobj(-15).decompress(data, size * size), np.uint8)
-    return rows.reshape(size, size).cumsum(0, dtype=np.uint8)
+    """What was packed. DataError if it is no such picture."""
+    try:
+        rows = np.frombuffer(zlib.decompressobj(-15).decompress(data, size * size), np.uint8)
+        return rows.reshape(size, size).cumsum(0, dtype=np.uint8)
+    except (ValueError, zlib.error) as e:
+        raise DataError(f"a stored stroke is not a picture of {size}² ({e}). Delete the folder and make it again.") from e
 
 
 def columns(renderer: Renderer) -> list[int]:
@@ -192,7 +196,7 @@ class Packed(Dataset[Any]):
                 raise ValueError("its sha256 is not the index's")
             with np.load(path, allow_pickle=False) as f:
                 codes, ends, data = f["codes"], f["ends"].astype(np.int64), f["data"].tobytes()
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as e:
+        except (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, TokenError, zipfile.BadZipFile, zlib.error) as e:
             raise DataError(f"{path} is damaged or missing ({e}). {remedy}") from e
         starts = np.concatenate([[0], ends[:-1]])
         if codes.shape != (n, width) or codes.dtype != np.uint16 or len(ends) != n or (ends < starts).any() or ends[-1] != len(data):

@@ -18,8 +18,8 @@ GUIDES = 5  # maps of Guide, beside one for each column that is no coordinate
 
 
 def mlp(*sizes: int) -> nn.Sequential:
-    """Linear layers with batch normalisation and leaky ReLU between them."""
-    layers = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), nn.BatchNorm1d(o), nn.LeakyReLU(0.2))]
+    """Linear layers with layer normalisation and leaky ReLU between them."""
+    layers = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), nn.LayerNorm(o), nn.LeakyReLU(0.2))]
     return nn.Sequential(*layers[:-2])
 
 
