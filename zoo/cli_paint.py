@@ -48,6 +48,7 @@ def add_optimising(c: argparse.ArgumentParser, steps: int, lr: float) -> None:
     c.add_argument("--steps", type=int, default=steps, help=f"of the optimisation (default {steps}); Ctrl-C keeps the best so far")
     c.add_argument("--lr", type=float, default=lr, help=f"of Adam (default {lr})")
     c.add_argument("--palette", nargs="+", metavar="COLOUR", help="grey, or colours such as ff8800 that strokes are limited to")
+    c.add_argument("--real", action="store_true", help="show the classifier MyPaint's own canvas, with the painter's gradients")
     c.add_argument("--preview", type=Path, metavar="FILE.png", help="written anew every 10 steps: the painting on the painter")
     c.add_argument("--seed", type=int, default=0, help="of the random numbers (default 0)")
     c.add_argument("--renderer", metavar="NAME", help="paint the strokes with another renderer, e.g. mypaint:classic/pen")
@@ -109,7 +110,7 @@ def cmd_visualize(args: argparse.Namespace) -> int:
 
     numbers = [classifiers.class_number(c) for c in args.classes]
     models = [classifiers.classifier(c).to(args.device) for c in args.classifiers]
-    options = {k: getattr(args, k) for k in ("strokes", "grid", "overlap", "steps", "lr", "seed")}
+    options = {k: getattr(args, k) for k in ("strokes", "grid", "overlap", "steps", "lr", "real", "seed")}
     painter = zoo.load(args.painter, device=args.device)
     drawing = zoo.visualize(args.classes, painter, models, palette=palette(args.palette), watch=watcher, **options)
     watcher.save(drawing, args)
@@ -127,7 +128,7 @@ def cmd_stylize(args: argparse.Namespace) -> int:
 
     import zoo
 
-    options = {k: getattr(args, k) for k in ("layer", "strokes", "overlap", "steps", "lr", "seed")}
+    options = {k: getattr(args, k) for k in ("layer", "strokes", "overlap", "steps", "lr", "real", "seed")}
     painter = zoo.load(args.painter, device=args.device)
     drawing = zoo.stylize(args.image, painter, args.classifier, size=args.detail, palette=palette(args.palette), watch=watcher, **options)
     watcher.save(drawing, args)

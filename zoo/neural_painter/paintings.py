@@ -31,7 +31,8 @@ class Painting(nn.Module):
     """Strokes on rows × columns canvases of 64², ``strokes`` on each, which overlap by ``overlap`` pixels. What is optimised.
 
     palette: None for any colour, ``grey``, or colours (K, 3) in [0, 1], of which each stroke gets one.
-    aspect: of the drawing; None for that of the grid. Raises ValueError for numbers that make no grid or no palette.
+    aspect: of the drawing; None for that of the grid. real: show the program's own picture, with the painter's gradients.
+    Raises ValueError for numbers that make no grid or no palette.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Painting(nn.Module):
         overlap: int = 32,
         palette: Palette = None,
         aspect: float | None = None,
+        real: bool = False,
         generator: torch.Generator | None = None,
     ):
         super().__init__()
@@ -54,7 +56,7 @@ class Painting(nn.Module):
         self._painter = [painter]  # in a list: its weights are not optimised
         self.rows, self.columns, self.stride = rows, columns, SIDE - overlap
         self.height, self.width = (SIDE + (n - 1) * self.stride for n in (rows, columns))
-        self.aspect = aspect or self.width / self.height
+        self.aspect, self.real = aspect or self.width / self.height, real
         self.colours = self.read_palette(palette)
         start = painter.actions.random(strokes, rows * columns, generator=generator)  # actions from U(0, 1)
         self.z = nn.Parameter(start.clamp(0.02, 0.98).logit())
@@ -96,7 +98,7 @@ class Painting(nn.Module):
                 yield [r * self.columns + c for r in range(y, self.rows, reach) for c in range(x, self.columns, reach)]
 
     def forward(self) -> Tensor:
-        """The picture on the painter, (1, 3, H, W), with gradients in all strokes."""
+        """The picture on the painter (or, if ``real``, on what it imitates), (1, 3, H, W), with gradients in all strokes."""
         canvas = self.painter.blank(1, (self.height, self.width), self.z.device)
         strokes = self.strokes()
         red = self.painter.actions["red"]
@@ -111,6 +113,10 @@ class Painting(nn.Module):
                 flat = alone.permute(1, 2, 3, 0).reshape(1, 4 * SIDE**2, len(action))
                 whole = F.fold(flat, (self.height, self.width), SIDE, stride=self.stride)
                 canvas = canvas * (1 - whole[:, :1]) + whole[:, 1:]
+        if self.real:
+            drawing = self.drawing()
+            shown = drawing.exact().render(drawing.strokes[None], (self.height, self.width)).to(canvas.device)
+            return canvas + (shown - canvas).detach()
         return canvas
 
     def drawing(self) -> Drawing:
@@ -190,13 +196,15 @@ def visualize(
     steps: int = 300,
     lr: float = 0.05,
     palette: Palette = None,
+    real: bool = False,
     seed: int = 0,
     watch: Watch | None = None,
 ) -> Drawing:
     """Paint what classifiers take for an ImageNet class, or for several at once (§5.1).
 
     classes: names or numbers. classifiers: names, or modules from normalised pictures (B, 3, 224, 224) to scores (B, 1000). strokes: on
-    each of grid × grid canvases. watch: called after each step with its number, the loss and the :class:`Painting`.
+    each of grid × grid canvases. real: let the classifiers look at the program's own canvas, with the painter's gradients.
+    watch: called after each step with its number, the loss and the :class:`Painting`.
     Raises ValueError for what does not exist, with the nearest name.
     """
     wanted = [classes] if isinstance(classes, (str, int)) else list(classes)
@@ -206,7 +214,9 @@ def visualize(
     painter = check_painter(painter)
     models = [classifier(c).to(painter.device) for c in classifiers]
     torch.manual_seed(seed)
-    painting = Painting(painter, grid, grid, strokes, overlap, palette, generator=torch.Generator().manual_seed(seed)).to(painter.device)
+    painting = Painting(painter, grid, grid, strokes, overlap, palette, real=real, generator=torch.Generator().manual_seed(seed)).to(
+        painter.device
+    )
 
     def loss(canvas: Tensor) -> Tensor:
         views = normalised(varied(canvas, 5, 12 * painting.width / 224, 20, 0.05, (224, 224)))
@@ -226,13 +236,14 @@ def stylize(
     steps: int = 200,
     lr: float = 0.1,
     palette: Palette = None,
+    real: bool = False,
     seed: int = 0,
     watch: Watch | None = None,
 ) -> Drawing:
     """Paint a picture so that a classifier's middle layer sees the same in it: only the content loss, the style is the brush's (§5.2).
 
     image: see ``zoo.images.read``. layer: of the classifier, by name. size: longer side of the optimised picture in pixels, 64 to 4,096, in
-    steps of 64 - overlap. strokes: on each canvas. watch: see :func:`visualize`. Raises ValueError for what does not exist.
+    steps of 64 - overlap. strokes: on each canvas. real, watch: see :func:`visualize`. Raises ValueError for what does not exist.
     """
     pixels = read(image, 3)
     if not (SIDE <= size <= 4096 and 0 <= overlap < SIDE):
@@ -244,7 +255,7 @@ def stylize(
     features = Features(classifier(classifier_name).to(painter.device), layer)
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    painting = Painting(painter, rows, columns, strokes, overlap, palette, aspect, generator).to(painter.device)
+    painting = Painting(painter, rows, columns, strokes, overlap, palette, aspect, real, generator).to(painter.device)
     target = F.interpolate(pixels, (painting.height, painting.width), mode="bilinear", antialias=True).to(painter.device)
 
     def loss(canvas: Tensor) -> Tensor:
