@@ -406,6 +406,17 @@ def test_its_drawing_is_the_same_strokes():
     assert (drawing.render(96) - painting()[0]).abs().mean() < 0.04
 
 
+def test_the_real_program_may_be_shown_with_the_gradients_of_the_painter():
+    generators = [torch.Generator().manual_seed(0) for _ in range(2)]
+    dream, real = (paintings.Painting(gan(), 1, 2, 3, 32, real=r, generator=g) for r, g in zip((False, True), generators, strict=True))
+    drawing = real.drawing()
+    torch.testing.assert_close(real(), drawing.exact().render(drawing.strokes[None], (64, 96)))
+    weight = torch.rand(1, 3, 64, 96)
+    for painting in (dream, real):
+        (painting() * weight).sum().backward()
+    torch.testing.assert_close(dream.z.grad, real.z.grad)
+
+
 def test_a_large_grid_has_the_same_gradients(monkeypatch):
     found = []
     for at_once in (128, 1):
