@@ -61,7 +61,7 @@ def strokes(folder: Path) -> list[str]:
 
 
 def neural_painter_gan(folder: Path) -> list[str]:
-    return ["--model", "NeuralPainterGAN", "--model.width=4", "--model.critics=1", "--model.warm=0.1", *strokes(folder)]
+    return ["--model", "NeuralPainterGAN", "--model.width=4", "--model.warm=0.1", *strokes(folder)]
 
 
 def neural_painter_vae(folder: Path) -> list[str]:

@@ -29,7 +29,7 @@ def add_painting(commands: Any, add_output: Callable[[argparse.ArgumentParser, s
     c.add_argument(
         "--classifiers", nargs="+", default=["squeezenet1_1"], metavar="NAME", help="squeezenet1_1, or torchvision's if installed"
     )
-    add_optimising(c, 300, 0.05)
+    add_optimising(c, 300, 0.05, real=True)
     add_output(c, GIF)
 
     c = commands.add_parser("stylize", help="paint a picture by what it means to a classifier")
@@ -39,16 +39,17 @@ def add_painting(commands: Any, add_output: Callable[[argparse.ArgumentParser, s
     c.add_argument("--overlap", type=int, default=32, metavar="PIXELS", help="of 64, between canvases (default 32)")
     c.add_argument("--classifier", default="squeezenet1_1", metavar="NAME", help="squeezenet1_1, or one of torchvision's if installed")
     c.add_argument("--layer", default="features.7", metavar="NAME", help="whose output is to stay the same (default features.7)")
-    add_optimising(c, 200, 0.1)
+    add_optimising(c, 200, 0.1, real=False)
     add_output(c, GIF)
 
 
-def add_optimising(c: argparse.ArgumentParser, steps: int, lr: float) -> None:
+def add_optimising(c: argparse.ArgumentParser, steps: int, lr: float, real: bool) -> None:
     c.add_argument("--painter", default="neural-painter-gan", metavar="NAME", help="a neural painter (default neural-painter-gan)")
     c.add_argument("--steps", type=int, default=steps, help=f"of the optimisation (default {steps}); Ctrl-C keeps the best so far")
     c.add_argument("--lr", type=float, default=lr, help=f"of Adam (default {lr})")
     c.add_argument("--palette", nargs="+", metavar="COLOUR", help="grey, or colours such as ff8800 that strokes are limited to")
-    c.add_argument("--real", action="store_true", help="show the classifier MyPaint's own canvas, with the painter's gradients")
+    says = "let the classifier look at MyPaint's own canvas, with the painter's gradients, instead of the painter's"
+    c.add_argument("--real", action=argparse.BooleanOptionalAction, default=real, help=f"{says} (default: {'yes' if real else 'no'})")
     c.add_argument("--preview", type=Path, metavar="FILE.png", help="written anew every 10 steps: the painting on the painter")
     c.add_argument("--seed", type=int, default=0, help="of the random numbers (default 0)")
     c.add_argument("--renderer", metavar="NAME", help="paint the strokes with another renderer, e.g. mypaint:classic/pen")

@@ -1,47 +1,41 @@
-"""What the painter and the agent share: a generator and a critic, trained in turn."""
+"""What the painter and the agent share: a generator and a critic, trained at once (Arjovsky et al., 2017; Gulrajani et al., 2017)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
+from zoo.layers import gradient_penalty
+from zoo.painter import adam_cosine
+
 
 class Adversarial(LightningModule):
-    """Manual optimisation of two parts by Adam, β = (0.5, 0.9); the rate ``lr`` falls in the second half. ``max_steps`` of the trainer
-    counts the steps of both.
+    """One Adam, β = (0.5, 0.9), for both, and one step of each for every batch: neither's loss reaches the other's parameters.
 
-    To implement: :meth:`parts`.
+    critic: scores pictures, (B, …) -> (B, 1). warm: share of the steps before the generator listens to it.
     """
 
+    critic: nn.Module
     lr: float
-
-    def parts(self) -> tuple[nn.Module, nn.Module]:
-        """The generator and the critic."""
-        raise NotImplementedError
+    warm: float
 
     def configure_optimizers(self) -> Any:
-        return [torch.optim.Adam(m.parameters(), self.lr, (0.5, 0.9)) for m in self.parts()]
+        return adam_cosine(self, self.lr, (0.5, 0.9))
 
-    def turn(self) -> tuple[Any, Any, float]:
-        """Both optimisers, at the rate of this moment, and the share of the training that is done."""
-        done = self.progress()
-        generator, critic = self.optimizers()  # type: ignore[attr-defined]
-        for group in (*generator.param_groups, *critic.param_groups):
-            group["lr"] = self.lr * min(1.0, 2 * (1 - done) + 0.02)
-        return generator, critic, done
+    def done(self) -> float:
+        """Share of the training that is done; half, if it has no end."""
+        steps = self.trainer.estimated_stepping_batches
+        return 0.5 if steps == float("inf") else self.trainer.global_step / steps
 
-    def progress(self) -> float:
-        trainer = self.trainer
-        if trainer.max_steps > 0:
-            return min(1.0, trainer.global_step / trainer.max_steps)
-        epochs = trainer.max_epochs or 0
-        return trainer.current_epoch / epochs if epochs > 0 else 0.5
-
-    def take(self, optimizer: Any, loss: Tensor) -> None:
-        """One step of an optimiser."""
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        optimizer.step()
+    def game(self, real: Tensor, fake: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """The critic's loss, and what the generator wants to lower, for pictures (B, C, H, W) under a condition (B, K, H', W')."""
+        judge: Callable[[Tensor], Tensor] = lambda x: self.critic(x, condition).float()  # noqa: E731
+        gap = judge(fake.detach()).mean() - judge(real).mean()
+        self.log("train/critic", -gap.detach(), prog_bar=True)
+        fixed = {name: p.detach() for name, p in self.critic.named_parameters()}
+        liking = torch.func.functional_call(self.critic, fixed, (fake, condition)).float().mean()
+        return gap + 10 * gradient_penalty(judge, real, fake), -liking if self.done() >= self.warm else 0 * liking

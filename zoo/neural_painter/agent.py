@@ -12,7 +12,7 @@ from torchmetrics import MeanMetric, MeanSquaredError
 from renderers import Drawing
 from zoo.drawer import Drawer
 from zoo.images import inked
-from zoo.layers import AddCoords, gradient_penalty
+from zoo.layers import AddCoords
 from zoo.neural_painter.adversarial import Adversarial
 from zoo.neural_painter.networks import convolutions
 
@@ -52,12 +52,22 @@ class AgentNet(nn.Module):
         return self.out(state[0]).float().sigmoid(), state
 
 
+class PairCritic(nn.Sequential):
+    """A canvas and its image, each (B, 3, S, S), to a score (B, 1)."""
+
+    def __init__(self, size: int):
+        super().__init__(nn.PixelUnshuffle(2), convolutions(24, 32, 64, 128), nn.Conv2d(128, 1, size // 16))
+
+    def forward(self, canvas: Tensor, image: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(torch.cat([canvas, image], 1)).flatten(1)
+
+
 class PainterAgent(Adversarial, Drawer):
     """Paints an image in ``steps`` strokes. It sees only the neural painter; its strokes are judged on the real program, too (§3).
 
     channels: of the images. Of 1: dark ink on light paper, painted in black. connected: each stroke starts where the last one ended.
     fidelity: weight of the mean squared error beside the critic's judgement of (canvas, image) pairs; ink counts ``ink_weight`` more in it
-    at first, less and less. critics: steps of the critic for one of the agent. warm: share of the steps before the critic is listened to.
+    at first, less and less. warm: share of the steps before the critic is listened to.
     human: share of the steps that learn the demonstration of each image's class by heart (§4), before the rest; ``forcing`` is its weight,
     a fifth of that afterwards. Needs labels 0 to 9, and steps and connected as the demonstrations have them.
     """
@@ -72,7 +82,6 @@ class PainterAgent(Adversarial, Drawer):
         image_size: int = 64,
         fidelity: float = 100.0,
         ink_weight: float = 4.0,
-        critics: int = 1,
         warm: float = 0.3,
         human: float = 0.0,
         forcing: float = 100.0,
@@ -80,15 +89,14 @@ class PainterAgent(Adversarial, Drawer):
     ):
         super().__init__(renderer, painter, image_size, channels, lr)
         self.save_hyperparameters()
-        self.automatic_optimization = False
         if not all(c in self.actions for c in COLOUR):
             raise ValueError(f"the agent paints in colours, and strokes of {renderer!r} have none")
         if image_size % 16:
             raise ValueError(f"image_size is {image_size}; expected a multiple of 16")
         self.steps, self.connected, self.human, self.forcing = steps, connected, human, forcing
-        self.fidelity, self.ink_weight, self.critics, self.warm = fidelity, ink_weight, critics, warm
+        self.fidelity, self.ink_weight, self.warm = fidelity, ink_weight, warm
         self.net = AgentNet(len(self.actions), channels, image_size)
-        self.critic = nn.Sequential(nn.PixelUnshuffle(2), convolutions(24, 32, 64, 128), nn.Conv2d(128, 1, image_size // 16))
+        self.critic = PairCritic(image_size)
         self.gap = MeanSquaredError()
         self.in_order = MeanMetric()
         self.lesson: Tensor | None = demonstrations(self) if human else None
@@ -96,9 +104,6 @@ class PainterAgent(Adversarial, Drawer):
     def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
         """ink: what of a grey image is ink: ``light``, ``dark``, a photo's ``lines``, or ``auto``; it becomes dark ink on light paper."""
         return 1 - inked(image, ink) if self.channels == 1 else image
-
-    def parts(self) -> tuple[nn.Module, nn.Module]:
-        return self.net, self.critic
 
     def rollout(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, C, S, S) painted on the painter: strokes (B, T, A) and the final canvas (B, 3, S, S)."""
@@ -129,32 +134,21 @@ class PainterAgent(Adversarial, Drawer):
     def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return self.rollout(images)[0]
 
-    def training_step(self, batch: dict[str, Tensor], index: int) -> None:
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """train/mse: of the painter's canvas. train/critic: what tells images from canvases. train/strokes: error to the demonstration."""
-        agent, critic, done = self.turn()
-        images = batch["image"]
-        target = images.expand(-1, 3, -1, -1)
-        strokes, canvas = self.rollout(images)
-        taught = self.lesson is not None and done < self.human
-        loss = canvas.new_zeros(())
+        target = batch["image"].expand(-1, 3, -1, -1)
+        strokes, canvas = self.rollout(batch["image"])
+        critics, agents = self.game(target, canvas, target)
+        left = 1 - self.done()
+        error = (canvas - target).square()
+        loss = agents + self.fidelity * (error * (1 + self.ink_weight * left * (1 - target))).mean()
+        self.log("train/mse", error.mean(), prog_bar=True)
         if self.lesson is not None:
-            error = F.mse_loss(strokes, self.lesson.to(self.device)[batch["label"]])
-            loss = self.forcing * (1.0 if taught else 0.2) * error
-            self.log("train/strokes", error, prog_bar=True)
-        if not taught:
-            judge = lambda x: self.critic(torch.cat([x, target], 1)).float().mean((1, 2, 3))  # noqa: E731
-            if done >= self.warm / 2:
-                gap = judge(canvas.detach()).mean() - judge(target).mean()
-                self.take(critic, gap + 10 * gradient_penalty(judge, target, canvas))
-                self.log("train/critic", -gap, prog_bar=True)
-                if index % self.critics:
-                    return
-            error = (canvas - target).square()
-            loss = loss + self.fidelity * (error * (1 + self.ink_weight * (1 - done) * (1 - target))).mean()
-            if done >= self.warm:
-                loss = loss - judge(canvas).mean()
-            self.log("train/mse", error.mean(), prog_bar=True)
-        self.take(agent, loss)
+            lesson = F.mse_loss(strokes, self.lesson.to(self.device)[batch["label"]])
+            self.log("train/strokes", lesson, prog_bar=True)
+            taught = self.done() < self.human
+            loss = self.forcing * lesson * (1.0 if taught else 0.2) + (0 if taught else 1) * loss
+        return critics + loss
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
         images = batch["image"]

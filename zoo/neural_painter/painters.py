@@ -6,13 +6,12 @@ from abc import abstractmethod
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 
 from datamodules import StoredStrokes
 from datamodules.stored import columns, painted
-from zoo.layers import gradient_penalty
 from zoo.neural_painter.adversarial import Adversarial
 from zoo.neural_painter.networks import Critic, Generator, Guide, StrokeVAE
 from zoo.painter import Painter
@@ -88,18 +87,17 @@ class NeuralPainter(Painter):
 
 
 class NeuralPainterVAE(NeuralPainter):
-    """Two stages (§2.2): an autoencoder of strokes, then a network from actions to its latent vectors.
+    """Two networks (§2.2): an autoencoder of strokes, and one from actions to its latent vectors; trained side by side, the second on what
+    the first has come to, without a say in it.
 
-    latent: size of those. first: share of the steps that the first stage takes. ink_weight: how much more inked pixels weigh in its error,
-    for the first half of it. floor: of the divergence, for each latent number.
+    latent: size of those. ink_weight: how much more inked pixels weigh in the autoencoder's error, for the first third of the training.
+    floor: of the divergence, for each latent number.
     """
 
-    def __init__(
-        self, renderer: str = "mypaint", latent: int = 64, first: float = 0.6, ink_weight: float = 9.0, floor: float = 0.5, lr: float = 1e-3
-    ):
+    def __init__(self, renderer: str = "mypaint", latent: int = 64, ink_weight: float = 9.0, floor: float = 0.5, lr: float = 1e-3):
         super().__init__(renderer, lr)
         self.save_hyperparameters()
-        self.first, self.ink_weight, self.floor = first, ink_weight, floor
+        self.ink_weight, self.floor = ink_weight, floor
         self.keep = columns(self.imitates)
         self.net = StrokeVAE(len(self.keep), latent)
 
@@ -107,30 +105,23 @@ class NeuralPainterVAE(NeuralPainter):
         return self.net.decode(self.net.predictor(action[:, self.keep]))
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """train/error: summed squared error, train/kl (first stage); train/z: mean squared error of the latent vectors (second stage)."""
-        done = self.trainer.global_step / self.trainer.estimated_stepping_batches
-        ink = batch["ink"]
-        if done >= self.first:
-            with torch.no_grad():
-                mean, _ = self.net.encode(ink)
-            loss = F.mse_loss(self.net.predictor(batch["action"][:, self.keep]).float(), mean)
-            self.log("train/z", loss, prog_bar=True)
-            return loss
+        """train/error: summed squared error; train/kl: divergence; train/z: mean squared error of the latent vectors from actions."""
+        ink, steps = batch["ink"], self.trainer.estimated_stepping_batches
         mean, log_variance = self.net.encode(ink)
         z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
-        weight = 1 + (self.ink_weight if done < self.first / 2 else 0.0) * (ink > 0)
+        weight = 1 + (self.ink_weight if self.trainer.global_step < steps / 3 else 0.0) * (ink > 0)
         error = ((self.net.decode(z)[:, None] - ink).square() * weight).sum((1, 2, 3)).mean()
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
-        self.log_dict({"train/error": error, "train/kl": kl}, prog_bar=True)
-        return error + kl.clamp_min(self.floor * mean.shape[1])
+        found = F.mse_loss(self.net.predictor(batch["action"][:, self.keep]).float(), mean.detach())
+        self.log_dict({"train/error": error, "train/kl": kl, "train/z": found}, prog_bar=True)
+        return error + kl.clamp_min(self.floor * mean.shape[1]) + found
 
 
 class NeuralPainterGAN(Adversarial, NeuralPainter):
     """An action-conditioned Wasserstein GAN (§2.3): the generator gets the action, no noise; the critic judges (stroke, action) pairs.
 
-    width: of the generator. noise: give it fresh noise for each stroke. critics: steps of the critic for one of the generator. fidelity:
-    weight of the mean squared error beside the critic's judgement; inked pixels weigh ``ink_weight`` more in it for the first half.
-    warm: share of the steps in which the generator learns from that error alone; in the second half of them the critic is trained, too.
+    width: of the generator. noise: give it fresh noise for each stroke. fidelity: weight of the mean squared error beside the critic's
+    judgement; inked pixels weigh ``ink_weight`` more in it for the first half. warm: share of the steps before the critic is listened to.
     """
 
     def __init__(
@@ -138,7 +129,6 @@ class NeuralPainterGAN(Adversarial, NeuralPainter):
         renderer: str = "mypaint",
         width: int = 32,
         noise: bool = False,
-        critics: int = 2,
         fidelity: float = 10.0,
         ink_weight: float = 9.0,
         warm: float = 0.2,
@@ -146,8 +136,7 @@ class NeuralPainterGAN(Adversarial, NeuralPainter):
     ):
         super().__init__(renderer, lr)
         self.save_hyperparameters()
-        self.automatic_optimization = False
-        self.critics, self.fidelity, self.ink_weight, self.warm = critics, fidelity, ink_weight, warm
+        self.fidelity, self.ink_weight, self.warm = fidelity, ink_weight, warm
         self.guide = Guide(self.imitates)
         self.net = Generator(self.guide.maps, width, noise)
         self.critic = Critic(self.guide.maps)
@@ -155,23 +144,11 @@ class NeuralPainterGAN(Adversarial, NeuralPainter):
     def ink(self, action: Tensor) -> Tensor:
         return self.net(self.guide(action))
 
-    def parts(self) -> tuple[nn.Module, nn.Module]:
-        return self.net, self.critic
-
-    def training_step(self, batch: dict[str, Tensor], index: int) -> None:
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """train/critic: what the critic tells real from painted by. train/mse: of the opacity."""
-        generator, critic, done = self.turn()
         ink, maps = batch["ink"], self.guide(batch["action"])
-        if done >= self.warm / 2:
-            fake = self.net(maps).detach()[:, None]
-            gap = self.critic(fake, maps).float().mean() - self.critic(ink, maps).float().mean()
-            self.take(critic, gap + 10 * gradient_penalty(lambda x: self.critic(x, maps), ink, fake))
-            self.log("train/critic", -gap, prog_bar=True)
-        if (warm := done < self.warm) or index % self.critics == 0:
-            made = self.net(maps)[:, None]
-            weight = 1 + (self.ink_weight if done < 0.5 else 0.0) * (ink > 0)
-            loss = self.fidelity * ((made - ink).square() * weight).mean()
-            if not warm:
-                loss = loss - self.critic(made, maps).float().mean()
-            self.take(generator, loss)
-            self.log("train/mse", F.mse_loss(made, ink), prog_bar=True)
+        made = self.net(maps)[:, None]
+        critics, painters = self.game(ink, made, maps)
+        weight = 1 + (self.ink_weight if self.done() < 0.5 else 0.0) * (ink > 0)
+        self.log("train/mse", F.mse_loss(made, ink), prog_bar=True)
+        return critics + painters + self.fidelity * ((made - ink).square() * weight).mean()
