@@ -57,15 +57,15 @@ def strokes(folder: Path) -> list[str]:
     from datamodules import stored
 
     stored.make("qbc", 60, folder / "strokes", processes=1)
-    return ["--data", "StoredStrokes", f"--data.folder={folder / 'strokes'}", "--data.batch_size=6", "--model.renderer=qbc"]
+    return ["--data", "StoredStrokes", f"--data.folder={folder / 'strokes'}", "--data.batch_size=6"]
 
 
 def neural_painter_gan(folder: Path) -> list[str]:
-    return ["--model", "NeuralPainterGAN", "--model.width=4", "--model.warm=0.1", *strokes(folder)]
+    return ["--model", "NeuralPainterGAN", "--model.renderer=qbc", "--model.width=4", "--model.warm=0.1", *strokes(folder)]
 
 
 def neural_painter_vae(folder: Path) -> list[str]:
-    return ["--model", "NeuralPainterVAE", "--model.latent=4", *strokes(folder)]
+    return ["--model", "NeuralPainterVAE", "--model.renderer=qbc", "--model.latent=4", *strokes(folder)]
 
 
 def painter_agent(folder: Path) -> list[str]:

@@ -105,6 +105,9 @@ class PainterAgent(Adversarial, Drawer):
         """ink: what of a grey image is ink: ``light``, ``dark``, a photo's ``lines``, or ``auto``; it becomes dark ink on light paper."""
         return 1 - inked(image, ink) if self.channels == 1 else image
 
+    def setup(self, stage: str) -> None:
+        _ = self.painter  # loaded before the first batch: making a network draws random numbers, which a resumed run must not miss
+
     def rollout(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, C, S, S) painted on the painter: strokes (B, T, A) and the final canvas (B, 3, S, S)."""
         if images.shape[1:] != (self.channels, self.image_size, self.image_size):
