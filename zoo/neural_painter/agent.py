@@ -67,7 +67,8 @@ class PainterAgent(Adversarial, Drawer):
 
     channels: of the images. Of 1: dark ink on light paper, painted in black. connected: each stroke starts where the last one ended.
     fidelity: weight of the mean squared error beside the critic's judgement of (canvas, image) pairs; ink counts ``ink_weight`` more in it
-    at first, less and less. warm: share of the steps before the critic is listened to.
+    at first, less and less. drop: share of the strokes that training leaves off the canvas at first, falling to nothing; without it the later
+    strokes learn to repeat the first. warm: share of the steps before the critic is listened to.
     human: share of the steps that learn the demonstration of each image's class by heart (§4), before the rest; ``forcing`` is its weight,
     a fifth of that afterwards. Needs labels 0 to 9, and steps and connected as the demonstrations have them.
     """
@@ -82,6 +83,7 @@ class PainterAgent(Adversarial, Drawer):
         image_size: int = 64,
         fidelity: float = 100.0,
         ink_weight: float = 4.0,
+        drop: float = 0.5,
         warm: float = 0.3,
         human: float = 0.0,
         forcing: float = 100.0,
@@ -94,7 +96,7 @@ class PainterAgent(Adversarial, Drawer):
         if image_size % 16:
             raise ValueError(f"image_size is {image_size}; expected a multiple of 16")
         self.steps, self.connected, self.human, self.forcing = steps, connected, human, forcing
-        self.fidelity, self.ink_weight, self.warm = fidelity, ink_weight, warm
+        self.fidelity, self.ink_weight, self.drop, self.warm = fidelity, ink_weight, drop, warm
         self.net = AgentNet(len(self.actions), channels, image_size)
         self.critic = PairCritic(image_size)
         self.gap = MeanSquaredError()
@@ -108,8 +110,8 @@ class PainterAgent(Adversarial, Drawer):
     def setup(self, stage: str) -> None:
         _ = self.painter  # loaded before the first batch: making a network draws random numbers, which a resumed run must not miss
 
-    def rollout(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, C, S, S) painted on the painter: strokes (B, T, A) and the final canvas (B, 3, S, S)."""
+    def rollout(self, images: Tensor, drop: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Images (B, C, S, S) painted on the painter: strokes (B, T, A) and the final canvas (B, 3, S, S). drop: see the class."""
         if images.shape[1:] != (self.channels, self.image_size, self.image_size):
             raise ValueError(
                 f"images are {tuple(images.shape[1:])}; this agent looks at ({self.channels}, {self.image_size}, {self.image_size}):"
@@ -130,7 +132,8 @@ class PainterAgent(Adversarial, Drawer):
                 for name in COLOUR:
                     columns[self.actions[name]] = torch.zeros_like(columns[0])
             action = torch.stack(columns, 1)
-            canvas = self.painter.paint(canvas, action).float()
+            painted = self.painter.paint(canvas, action).float()
+            canvas = torch.where(torch.rand(len(images), 1, 1, 1, device=images.device) < drop, canvas, painted) if drop else painted
             made.append(action)
         return torch.stack(made, 1), canvas
 
@@ -140,9 +143,9 @@ class PainterAgent(Adversarial, Drawer):
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """train/mse: of the painter's canvas. train/critic: what tells images from canvases. train/strokes: error to the demonstration."""
         target = batch["image"].expand(-1, 3, -1, -1)
-        strokes, canvas = self.rollout(batch["image"])
-        critics, agents = self.game(target, canvas, target)
         left = 1 - self.done()
+        strokes, canvas = self.rollout(batch["image"], self.drop * left)
+        critics, agents = self.game(target, canvas, target)
         error = (canvas - target).square()
         loss = agents + self.fidelity * (error * (1 + self.ink_weight * left * (1 - target))).mean()
         self.log("train/mse", error.mean(), prog_bar=True)
