@@ -67,8 +67,8 @@ class PainterAgent(Adversarial, Drawer):
 
     channels: of the images. Of 1: dark ink on light paper, painted in black. connected: each stroke starts where the last one ended.
     fidelity: weight of the mean squared error beside the critic's judgement of (canvas, image) pairs; ink counts ``ink_weight`` more in it
-    at first, less and less. drop: share of the strokes that training leaves off the canvas at first, falling to nothing; without it the later
-    strokes learn to repeat the first. warm: share of the steps before the critic is listened to.
+    at first, less and less. drop: share of the strokes that training leaves off the canvas at first, falling to nothing; without it the
+    later strokes learn to repeat the first. warm: share of the steps before the critic is listened to.
     human: share of the steps that learn the demonstration of each image's class by heart (§4), before the rest; ``forcing`` is its weight,
     a fifth of that afterwards. Needs labels 0 to 9, and steps and connected as the demonstrations have them.
     """
