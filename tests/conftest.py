@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import zipfile
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_files import digits, write_mnist, write_omniglot, write_sketches
+from tiny_files import digits, write_mnist, write_omniglot, write_pictures, write_sketches
 
 import datamodules
 
@@ -24,7 +25,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def data_root(tmp_path, monkeypatch):
-    """A root with tiny MNIST, KMNIST (test part only), Omniglot (small) and SVHN."""
+    """A root with tiny MNIST, KMNIST (test part only), Omniglot (small), SVHN, CelebA and ImageNet."""
     from scipy.io import savemat
 
     root = tmp_path / "data"
@@ -42,6 +43,16 @@ def data_root(tmp_path, monkeypatch):
     np.savez_compressed(root / "kmnist" / "kmnist-test-labels.npz", np.arange(10, dtype=np.uint8))
     for name in ("aaron_sheep", "kanji.rdp200", "omniglot_strokes"):
         write_sketches(root / "sketch" / f"{name}.npz")
+    faces = [f"{i:06}.jpg" for i in range(1, 31)]
+    write_pictures(root / "celeba" / "img_align_celeba.zip", [f"img_align_celeba/{name}" for name in faces])
+    write_pictures(root / "celeba-faces-128.zip", faces)
+    rows = [f"{name} {i % 3}" for i, name in enumerate(faces)]
+    (root / "celeba" / "list_eval_partition.txt").write_text("\n".join(rows) + "\n")
+    classes = [f"n{i % 3:08}/n{i % 3:08}_{i}.JPEG" for i in range(30)]
+    write_pictures(root / "imagenet-sample.zip", classes)
+    with zipfile.ZipFile(root / "imagenet-sample.zip") as z:
+        z.extractall(root / "imagenet" / "train")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     write_sketches(root / "quickdraw" / "cat.npz", seed=7, longest=30)
     monkeypatch.setenv("ZOO_DATA", str(root))
     return root

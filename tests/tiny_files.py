@@ -89,3 +89,16 @@ def write_sketches(path: Path, n: int = 40, seed: int = 0, longest: int = 24) ->
     parts = {"train": sketches(n, seed, longest), "valid": sketches(12, seed + 1, longest), "test": sketches(12, seed + 2, longest)}
     np.savez_compressed(path, **{name: objects(part) for name, part in parts.items()})
     return path
+
+
+def write_pictures(path: Path, names: list[str], seed: int = 0) -> Path:
+    """A .zip of small JPEG pictures, each of its own colours."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    with zipfile.ZipFile(path, "w") as z:
+        for name in names:
+            data = io.BytesIO()
+            colours = Image.fromarray(rng.integers(0, 255, (3, 3, 3), np.uint8).astype(np.uint8))
+            colours.resize((44, 54), Image.Resampling.BICUBIC).save(data, "JPEG", quality=95)
+            z.writestr(name, data.getvalue())
+    return path

@@ -112,6 +112,7 @@ def test_packing_is_exact():
         stored.unpack(b"nonsense", 20)
 
 
+@pytest.mark.slow
 def test_several_processes_make_the_same_files(tmp_path):
     n = stored.SHARD + 8
     command = [sys.executable, "-m", "zoo", "strokes", "--renderer", "line", "--size", "8", "--n", str(n), "--out"]

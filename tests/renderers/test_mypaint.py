@@ -105,7 +105,8 @@ def test_hostile_numbers_are_refused_or_bounded():
     with libmypaint.Surface(64, 64) as surface:
         surface.put(np.ones((3, 64, 64), np.float32))
         for huge in (1e8, -1e30):
-            brush.stroke(surface, np.array([[0.0, 0.0], [huge, huge]]), np.array([1.0, 1.0]), 1e9, (0.0, 0.0, 0.0))
+            brush.stroke(surface, np.array([[0.0, 0.0], [huge, huge]]), np.array([1.0, 1.0]), 3.0, (0.0, 0.0, 0.0))
+        brush.stroke(surface, np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([1.0, 1.0]), 1e9, (0.0, 0.0, 0.0))
         for bad in (np.nan, np.inf):
             with pytest.raises(ValueError, match="not finite"):
                 brush.stroke(surface, np.array([[0.0, 0.0], [bad, 1.0]]), np.array([1.0, 1.0]), 3.0, (0.0, 0.0, 0.0))
