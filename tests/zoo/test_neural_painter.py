@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from pytorch_lightning import Trainer
 from tiny_files import has_mypaint
 from torch import nn
@@ -14,7 +15,7 @@ import zoo
 from datamodules import Strokes, stored
 from datamodules.base import DataError
 from renderers import Drawing
-from zoo import checkpoints
+from zoo import checkpoints, cli
 from zoo.neural_painter import agent as agents
 from zoo.neural_painter import classifiers, paintings
 from zoo.neural_painter.networks import SIDE, Guide
@@ -528,3 +529,80 @@ def test_views_of_a_picture():
     torch.testing.assert_close(both[0], both[1])  # all pictures alike
     assert not torch.allclose(both[0], both[2])
     assert torch.equal(paintings.varied(torch.ones(1, 3, 64, 64), 2, 8, 20, 0.1, (32, 32)), torch.ones(2, 3, 32, 32))
+
+
+# --- commands ---
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """`zoo …` in a folder with a tiny painter of qbc, and a classifier that likes red. Returns status and what was printed."""
+    monkeypatch.chdir(tmp_path)
+    checkpoints.save(gan(), tmp_path / "painter")
+    monkeypatch.setattr(classifiers, "squeezenet", red_classifier)
+
+    def run(*args):
+        status = cli.main([*args, "--painter", "painter"] if args[0] != "strokes" else list(args))
+        printed = capsys.readouterr()
+        return status, printed.out + printed.err
+
+    return run
+
+
+def test_visualize_from_the_command_line(command, tmp_path):
+    status, out = command(
+        "visualize", "pineapple", "--strokes", "2", "--steps", "7", "--preview", "p.png", "--out", "p.gif", "--size", "64"
+    )
+    assert (status, "squeezenet1_1 sees pineapple in it with p =" in out) == (0, True)
+    with Image.open(tmp_path / "p.gif") as gif, Image.open(tmp_path / "p.png") as preview:
+        assert gif.n_frames > 5
+        assert preview.size == (64, 64)
+    status, out = command(
+        "visualize", "pineapple", "953", "--grid", "2", "--steps", "1", "--palette", "ff0000", "#0000ff", "--out", "p.json"
+    )
+    assert status == 0
+    assert {tuple(c) for c in Drawing.load(tmp_path / "p.json").strokes[:, -3:].tolist()} <= {(1.0, 0.0, 0.0), (0.0, 0.0, 1.0)}
+
+
+def test_stylize_from_the_command_line(command, tmp_path, digit):
+    Image.fromarray(digit).resize((80, 160)).save(tmp_path / "d.png")
+    options = ("--detail", "128", "--strokes", "1", "--steps", "2", "--layer", "features", "--palette", "grey")
+    status, _ = command("stylize", "d.png", *options, "--out", "s.svg")
+    assert status == 0
+    assert (tmp_path / "s.svg").read_text().startswith("<")
+    status, _ = command("stylize", "d.png", *options, "--renderer", "bezier-width-colour", "--out", "s.json")
+    assert Drawing.load(tmp_path / "s.json").renderer == "bezier-width-colour"
+    assert Drawing.load(tmp_path / "s.json").aspect == 0.5
+
+
+def test_strokes_from_the_command_line(command, tmp_path):
+    status, out = command("strokes", "--renderer", "qbc", "--n", "5", "--size", "16", "--processes", "1", "--out", "s")
+    assert (status, (tmp_path / "s" / "strokes.json").is_file()) == (0, True)
+    status, out = command("strokes", "--renderer", "qbc", "--n", "6", "--size", "16", "--processes", "1", "--out", "s")
+    assert (status, "holds other strokes" in out) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("visualize", "pinaple", "--out", "p.png"), "did you mean 'pineapple'"),
+        (("visualize", "pineapple", "--out", "p.xyz"), "xyz"),
+        (("visualize", "pineapple", "--palette", "red", "--out", "p.png"), "six hexadecimal digits"),
+        (("visualize", "pineapple", "--preview", "p.jpg", "--out", "p.png"), "expected a .png"),
+        (("visualize", "pineapple", "--steps", "0", "--out", "p.png"), "expected 1 to 100,000 steps"),
+        (("stylize", "nothing.png", "--out", "p.png"), "no file nothing.png"),
+        (("stylize", "sample:chelsea", "--layer", "feature", "--out", "p.png"), "did you mean 'features'"),
+        (("strokes", "--renderer", "mypant", "--out", "s"), "did you mean 'mypaint'"),
+    ],
+)
+def test_wrong_commands_get_one_line(command, args, message):
+    status, out = command(*args)
+    assert status == 1
+    assert message in out
+    assert out.strip().splitlines()[-1].startswith("zoo: error:")
+
+
+@installed
+def test_an_unknown_brush_on_the_command_line(command):
+    status, out = command("strokes", "--renderer", "mypaint", "--brush", "classic/dry_brsh", "--out", "s")
+    assert (status, "did you mean 'classic/dry_brush'" in out) == (1, True)
