@@ -154,6 +154,11 @@ def zoo_data(folder):
     return StoredStrokes(str(folder), batch_size=16)
 
 
+def test_strokes_of_another_renderer_are_refused(folder):
+    with pytest.raises(ValueError, match="holds strokes of 'qbc' at 64²; this painter learns those of 'mypaint' at 64²"):
+        fit(zoo.NeuralPainterGAN("mypaint", width=4), zoo_data(folder), 1)
+
+
 def test_a_renderer_without_curves_is_refused():
     with pytest.raises(ValueError, match="imitates strokes along a curve, such as mypaint or qbc; 'circle' has none"):
         zoo.NeuralPainterGAN("circle")

@@ -13,7 +13,7 @@ from torchmetrics.image import StructuralSimilarityIndexMeasure
 from datamodules import StoredStrokes
 from datamodules.stored import columns, painted
 from zoo.neural_painter.adversarial import Adversarial
-from zoo.neural_painter.networks import Critic, Generator, Guide, StrokeVAE
+from zoo.neural_painter.networks import SIDE, Critic, Generator, Guide, StrokeVAE
 from zoo.painter import Painter
 
 
@@ -58,6 +58,14 @@ class NeuralPainter(Painter):
             raise ValueError(f"a neural painter imitates strokes along a curve, such as mypaint or qbc; {renderer!r} has none")
         self.ssim = StructuralSimilarityIndexMeasure(data_range=1.0)
         self.texture = Texture()
+
+    def setup(self, stage: str) -> None:
+        data = getattr(self.trainer, "datamodule", None)
+        if stage == "fit" and isinstance(data, StoredStrokes) and (data.renderer.name, data.image_size) != (self.name, SIDE):
+            raise ValueError(
+                f"{data.path} holds strokes of {data.renderer.name!r} at {data.image_size}²; this painter learns those of {self.name!r}"
+                f" at {SIDE}²: change --data.folder or --model.renderer"
+            )
 
     @abstractmethod
     def ink(self, action: Tensor) -> Tensor:
