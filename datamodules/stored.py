@@ -250,7 +250,7 @@ class StoredStrokes(Strokes):
         action = torch.rand(len(shape), len(self.renderer.actions), device=shape.device)
         action[:, self.keep] = shape
         canvas = self.renderer.blank(len(shape), self.image_size, shape.device)
-        return {"canvas": canvas, "action": action, "next": painted(self.renderer, canvas, action, ink), "ink": ink[:, None]}
+        return {"action": action, "ink": ink[:, None], "canvas": canvas, "next": painted(self.renderer, canvas, action, ink)}
 
 
 class Part(Dataset[Any]):

@@ -14,6 +14,7 @@ import zoo
 from zoo import training
 
 CLASSES = {"canvas_network": zoo.CanvasNetwork, "canvas_drawer": zoo.CanvasDrawer, "sketch_rnn": zoo.SketchRNN}
+CLASSES |= {"neural_painter_gan": zoo.NeuralPainterGAN, "neural_painter_vae": zoo.NeuralPainterVAE, "painter_agent": zoo.PainterAgent}
 
 
 def fit(name: str, options: list[str]) -> tuple[training.CLI, list[str]]:
