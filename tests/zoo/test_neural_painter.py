@@ -260,6 +260,12 @@ def test_images_of_another_size_are_refused(painters):
 # --- human strokes ---
 
 
+def test_an_agent_of_human_strokes_is_saved_and_loaded(painters, tmp_path):
+    agent = tiny(renderer="mypaint", painter="tiny-mypaint", steps=8, channels=1, connected=True, human=0.5)
+    again = zoo.load(checkpoints.save(agent, tmp_path / "agent"))
+    assert again.lesson.shape == (10, 8, 12)
+
+
 def test_demonstrations_are_connected_drawings():
     for i in range(10):
         d = Drawing.load(agents.DEMONSTRATIONS / f"{i}.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from zoo.neural_painter.adversarial import Adversarial
 from zoo.neural_painter.networks import convolutions
 
 DEMONSTRATIONS = Path(__file__).parent / "demonstrations"  # N.json: how the digit N is drawn
+SHOWN = 8  # strokes of each, connected
 COLOUR = ("red", "green", "blue")
 
 
@@ -101,11 +103,19 @@ class PainterAgent(Adversarial, Drawer):
         self.critic = PairCritic(image_size)
         self.gap = MeanSquaredError()
         self.in_order = MeanMetric()
-        self.lesson: Tensor | None = demonstrations(self) if human else None
+        if human and (renderer, steps, connected) != ("mypaint", SHOWN, True):
+            raise ValueError(f"the demonstrations are {SHOWN} connected strokes of mypaint: set steps, connected and renderer to that")
 
     def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
         """ink: what of a grey image is ink: ``light``, ``dark``, a photo's ``lines``, or ``auto``; it becomes dark ink on light paper."""
         return 1 - inked(image, ink) if self.channels == 1 else image
+
+    @cached_property
+    def lesson(self) -> Tensor | None:
+        """The strokes (10, T, A) that show how each digit is drawn, if it is to learn them."""
+        if not self.human:
+            return None
+        return torch.stack([Drawing.load(DEMONSTRATIONS / f"{i}.json").strokes for i in range(10)])
 
     def setup(self, stage: str) -> None:
         _ = self.painter  # loaded before the first batch: making a network draws random numbers, which a resumed run must not miss
@@ -199,13 +209,3 @@ def ordered(made: Tensor, shown: Tensor) -> Tensor:
     orders = [o.roll(k * o.shape[1] // 4, 1) for o in (shown, shown.flip(1)) for k in range(4)]
     costs = torch.stack([(made - o).norm(dim=2).mean(1) for o in orders])
     return costs.argmin(0) == 0
-
-
-def demonstrations(agent: PainterAgent) -> Tensor:
-    """The strokes (10, T, A) that show how each digit is drawn, for an agent of T connected strokes. ValueError if they do not fit."""
-    shown = [Drawing.load(DEMONSTRATIONS / f"{i}.json") for i in range(10)]
-    if not agent.connected or any(len(d) != agent.steps or d.renderer != agent.exact.name for d in shown):
-        raise ValueError(
-            f"the demonstrations are {len(shown[0])} connected strokes of {shown[0].renderer!r}: set steps, connected, renderer"
-        )
-    return torch.stack([d.strokes for d in shown])
