@@ -309,7 +309,7 @@ class Tiny(nn.Module):
 
     def __init__(self, classes=1000):
         super().__init__()
-        self.features = nn.Conv2d(3, classes, 1)
+        self.features = nn.Conv2d(3, classes, 8, 16)
         self.classes = classes
 
     def forward(self, x):
@@ -483,7 +483,7 @@ def red_classifier():
     with torch.no_grad():
         model.features.weight.zero_()
         model.features.bias.zero_()
-        model.features.weight[953] = torch.tensor([2.0, -2.0, -2.0])[:, None, None]
+        model.features.weight[953] = torch.tensor([2.0, -2.0, -2.0])[:, None, None] / 64
     return model
 
 
