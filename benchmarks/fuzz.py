@@ -36,11 +36,11 @@ from PIL import Image
 
 import renderers
 import zoo
-from datamodules import mnist, omniglot, sketch_files
+from datamodules import mnist, omniglot, sketch_files, stored
 from datamodules.base import DataError
 from datamodules.folder import Files
 from datamodules.pictures import Archive
-from renderers import Drawing
+from renderers import Drawing, libmypaint
 from renderers.drawing import DrawingError
 from zoo import checkpoints, export, images
 from zoo.checkpoints import CheckpointError
@@ -170,6 +170,14 @@ def all_of(path: Path) -> list[np.ndarray]:
     return [archive.decode(name, 8, crop) for name in archive.names for crop in (False, True)]
 
 
+def packed(path: Path) -> Any:
+    """A damaged file of strokes whose sum is right: every stroke of it is unpacked."""
+    found = object.__new__(stored.Packed)
+    found.size, found.packed = 8, []
+    found.codes = found.read(path, hashlib.sha256(path.read_bytes()).hexdigest(), 3, 10)
+    return found.__getitems__([0, 1, 2])
+
+
 def parsers() -> dict[str, Parser]:
     torch.manual_seed(0)
     drawings = [Drawing(renderers.get(n).actions.random(2), n) for n in ("bezier", "qbc", "pen")]
@@ -216,6 +224,9 @@ def parsers() -> dict[str, Parser]:
     omni = lambda data: zipped({"x/Greek/character01/1.png": data, "x/Greek/character01/2.png": small.getvalue()})  # noqa: E731
     fit = lambda path: Files([path], [0], 16, "L")[0]  # noqa: E731
     faces = lambda data: zipped({"n0/a.jpg": data, "n1/b.png": png("RGB")})  # noqa: E731
+    stored.make("qbc", 3, HERE / "strokes", size=8, processes=1)
+    index, shard = json.loads((HERE / "strokes" / "strokes.json").read_text()), HERE / "strokes" / "00000.npz"
+    brush = {"version": 3, "settings": {"opaque": {"base_value": 1.0, "inputs": {"pressure": [[0.0, 0.0], [0.5, 0.2], [1.0, 1.0]]}}}}
     return {
         "drawing": Parser("json", Drawing.load, [json.loads(d.to_json()) for d in drawings], DrawingError, as_json, json=True),
         "drawing-bytes": Parser("json", Drawing.load, [d.to_json().encode() for d in drawings], DrawingError),
@@ -246,6 +257,9 @@ def parsers() -> dict[str, Parser]:
         "omniglot-inside": Parser("zip", omniglot.read_zip, [small.getvalue()], DataError, lambda d: omni(mended(d))),
         "image": Parser("png", lambda path: images.read(path, 1), pictures, ImageError),
         "image-inside": Parser("png", lambda path: images.read(path, 1), pictures[:3], ImageError, mended),
+        "strokes-index": Parser("json", stored.read_index, [index], DataError, as_json, json=True),
+        "strokes": Parser("npz", packed, [shard.read_bytes()], DataError),
+        "brush": Parser("myb", libmypaint.read_brush, [brush], libmypaint.MyPaintError, as_json, json=True),
         "folder": Parser("png", fit, pictures, DataError),
         "pictures": Parser("zip", all_of, [faces(png("RGB", "JPEG"))], DataError),
         "pictures-inside": Parser("zip", all_of, [png("RGB", "JPEG")], DataError, faces),

@@ -66,10 +66,40 @@ def sara(folder: Path) -> list[str]:
     return [*model, *learning, "--data", "ImageFolder", root, "--data.image_size=16", "--data.batch_size=4", "--data.channels=3"]
 
 
+def strokes(folder: Path) -> list[str]:
+    from datamodules import stored
+
+    stored.make("qbc", 60, folder / "strokes", processes=1)
+    return ["--data", "StoredStrokes", f"--data.folder={folder / 'strokes'}", "--data.batch_size=6"]
+
+
+def neural_painter_gan(folder: Path) -> list[str]:
+    return ["--model", "NeuralPainterGAN", "--model.renderer=qbc", "--model.width=4", "--model.warm=0.1", *strokes(folder)]
+
+
+def neural_painter_vae(folder: Path) -> list[str]:
+    return ["--model", "NeuralPainterVAE", "--model.renderer=qbc", "--model.latent=4", *strokes(folder)]
+
+
+def painter_agent(folder: Path) -> list[str]:
+    import torch
+
+    import zoo
+    from zoo.checkpoints import save
+
+    torch.manual_seed(0)
+    painter = save(zoo.NeuralPainterGAN("qbc", width=4), folder / "painter")
+    model = ["--model", "PainterAgent", "--model.renderer=qbc", f"--model.painter={painter}", "--model.steps=2", "--model.image_size=32"]
+    return [*model, "--data", "ImageFolder", f"--data.root={images(folder / 'images')}", "--data.image_size=32", "--data.batch_size=4"]
+
+
 METHODS = {
     "canvas_network": canvas_network,
     "canvas_drawer": canvas_drawer,
+    "neural_painter_gan": neural_painter_gan,
+    "neural_painter_vae": neural_painter_vae,
     "neural_renderer": neural_renderer,
+    "painter_agent": painter_agent,
     "sara": sara,
     "sketch_rnn": sketch_rnn,
 }

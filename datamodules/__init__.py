@@ -6,6 +6,7 @@ from datamodules.mnist import KMNIST, MNIST
 from datamodules.omniglot import Omniglot
 from datamodules.pictures import CelebA, ImageNet
 from datamodules.sketches import Sketches
+from datamodules.stored import StoredStrokes
 from datamodules.strokes import Strokes
 from datamodules.svhn import SVHN
 
@@ -20,5 +21,6 @@ __all__ = [
     "Images",
     "Omniglot",
     "Sketches",
+    "StoredStrokes",
     "Strokes",
 ]

@@ -11,13 +11,19 @@ from renderers.base import ActionSpace, Box, Outline, Overlay, Renderer
 __all__ = ["ActionSpace", "Box", "Drawing", "Outline", "Overlay", "Renderer", "get", "grid", "names", "register"]
 
 _registry: dict[str, Callable[..., Renderer]] = {}
+_families: set[str] = set()
 
 
-def register(name: str, factory: Callable[..., Renderer]) -> None:
-    """Make a renderer known by name. factory(differentiable=False) must return one."""
+def register(name: str, factory: Callable[..., Renderer], variants: bool = False) -> None:
+    """Make a renderer known by name. factory(differentiable=False) must return one.
+
+    variants: ``name:variant`` is one too, made by factory(variant, differentiable=False), such as a brush of MyPaint.
+    """
     if name in _registry:
         raise ValueError(f"renderer {name!r} is registered already")
     _registry[name] = factory
+    if variants:
+        _families.add(name)
 
 
 def names() -> list[str]:
@@ -30,10 +36,13 @@ def get(name: str, differentiable: bool = False, **options: Any) -> Renderer:
 
     Raises ValueError, with the nearest name, if there is none.
     """
-    if name not in _registry:
-        raise ValueError(f"no renderer {name!r}{nearest(name, names())}; there are {', '.join(names())}")
-    renderer = _registry[name](differentiable=differentiable, **options)
-    renderer.name = name
+    family, colon, variant = str(name).partition(":")
+    if family not in _registry or (colon and family not in _families):
+        raise ValueError(f"no renderer {name!r}{nearest(family, names())}; there are {', '.join(names())}")
+    if colon:
+        return _registry[family](variant, differentiable=differentiable, **options)
+    renderer = _registry[family](differentiable=differentiable, **options)
+    renderer.name = renderer.name if options else name
     return renderer
 
 
@@ -43,5 +52,5 @@ def nearest(name: str, known: list[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-from renderers import curves, pen, shapes  # noqa: E402, F401  (each registers its renderers)
+from renderers import curves, mypaint, pen, shapes  # noqa: E402, F401  (each registers its renderers)
 from renderers.drawing import Drawing, grid  # noqa: E402

@@ -14,6 +14,15 @@ import pytest
 from PIL import Image, ImageDraw
 
 import datamodules
+from renderers import libmypaint, mypaint
+
+
+def has_mypaint() -> bool:
+    """Whether the painting program and its brushes are installed here."""
+    try:
+        return bool(libmypaint.library() and mypaint.brushes())
+    except libmypaint.MyPaintError:
+        return False
 
 
 def digits(n: int, side: int = 28, seed: int = 0) -> np.ndarray:

@@ -10,12 +10,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["SARA", "CanvasDrawer", "CanvasNetwork", "Drawer", "NeuralRenderer", "Painter", "SketchRNN", "load", "names"]
+__all__ = [
+    "SARA",
+    "CanvasDrawer",
+    "CanvasNetwork",
+    "Drawer",
+    "NeuralPainterGAN",
+    "NeuralPainterVAE",
+    "NeuralRenderer",
+    "Painter",
+    "PainterAgent",
+    "SketchRNN",
+    "load",
+    "names",
+    "stylize",
+    "visualize",
+]
 
 if TYPE_CHECKING:
     from zoo.canvas_drawer import CanvasDrawer, CanvasNetwork
     from zoo.checkpoints import load, names
     from zoo.drawer import Drawer
+    from zoo.neural_painter import NeuralPainterGAN, NeuralPainterVAE, PainterAgent
+    from zoo.neural_painter.paintings import stylize, visualize
     from zoo.painter import Painter
     from zoo.sara import SARA, NeuralRenderer
     from zoo.sketch_rnn import SketchRNN
@@ -29,6 +46,11 @@ _homes = {  # what `zoo.X` is, and the module it is imported from when first ask
     "CanvasNetwork": "zoo.canvas_drawer",
     "NeuralRenderer": "zoo.sara",
     "SARA": "zoo.sara",
+    "NeuralPainterGAN": "zoo.neural_painter",
+    "NeuralPainterVAE": "zoo.neural_painter",
+    "PainterAgent": "zoo.neural_painter",
+    "stylize": "zoo.neural_painter.paintings",
+    "visualize": "zoo.neural_painter.paintings",
     "SketchRNN": "zoo.sketch_rnn",
 }
 

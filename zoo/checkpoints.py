@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parent
 WEIGHTS = PACKAGE / "weights"
 LARGEST = 24 << 20  # bytes of one file of weights
-CLASSES = ("CanvasDrawer", "CanvasNetwork", "NeuralRenderer", "SARA", "SketchRNN")  # what an entry may name
+CLASSES = (  # what an entry may name
+    "CanvasDrawer",
+    "CanvasNetwork",
+    "NeuralPainterGAN",
+    "NeuralPainterVAE",
+    "NeuralRenderer",
+    "PainterAgent",
+    "SARA",
+    "SketchRNN",
+)
 LARGEST_ARGUMENT = 1 << 20  # of a number in init_args
 KINDS: dict[str, Any] = {
     "name": str,

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from zoo.cli_paint import add_painting, cmd_strokes, cmd_stylize, cmd_visualize  # noqa: F401  (main finds them by name)
+
 SKETCH = "a file: .json or .svg, or a picture whose lines are traced"
 TRAINING = ("fit", "validate", "test", "predict")
 TRAINING_HELP = """\
@@ -23,8 +25,9 @@ usage: zoo {0} --config RECIPE [options]
 
 common options:
   --config RECIPE          a name of zoo/recipes, e.g. canvas-drawer-mnist, or a file; options after it override it
-  --model CLASS            CanvasDrawer, CanvasNetwork, NeuralRenderer, SARA, SketchRNN; --model.ARGUMENT sets its arguments
-  --data CLASS             MNIST, KMNIST, Omniglot, SVHN, CelebA, ImageNet, ImageFolder, Strokes, Sketches;
+  --model CLASS            CanvasDrawer, CanvasNetwork, NeuralPainterGAN, NeuralPainterVAE, NeuralRenderer, PainterAgent, SARA, SketchRNN;
+                           --model.ARGUMENT sets its arguments
+  --data CLASS             MNIST, KMNIST, Omniglot, SVHN, CelebA, ImageNet, ImageFolder, Strokes, StoredStrokes, Sketches;
                            --data.ARGUMENT sets its arguments
   --data.root FOLDER       where the data is (default: $ZOO_DATA, else a cache folder)
   --init_from NAME         start from a checkpoint's weights, with its class and arguments (fit); a folder or org/repo too
@@ -110,6 +113,8 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--tag", metavar="VERSION", help="its version (default: that of this library)")
     c.add_argument("--private", action="store_true", help="only for those who may read the organisation's private models")
     c.add_argument("--dry-run", action="store_true", help="make and check all files, show the card, send nothing")
+
+    add_painting(commands, add_output)
 
     for name in TRAINING:
         commands.add_parser(name, help=ABOUT[name], add_help=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import LightningModule
@@ -22,7 +22,7 @@ class Painter(LightningModule, Renderer):
     renderer: name of the renderer to imitate. lr: learning rate of Adam.
     """
 
-    learns_from = Strokes
+    learns_from: ClassVar[type[Strokes]] = Strokes
     differentiable = True
 
     def __init__(self, renderer: str = "bezier", lr: float = 1e-3):
@@ -57,9 +57,9 @@ class Painter(LightningModule, Renderer):
         return adam_cosine(self, self.lr)
 
 
-def adam_cosine(module: LightningModule, lr: float) -> Any:
+def adam_cosine(module: LightningModule, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> Any:
     """Adam whose rate rises to ``lr`` over the first 2 % of the steps and falls to nothing (cosine); constant if training has no end."""
-    optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr)
+    optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr, betas)
     steps = module.trainer.estimated_stepping_batches
     if steps == float("inf"):
         return optimizer

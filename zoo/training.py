@@ -14,6 +14,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 import datamodules
 import zoo.canvas_drawer
+import zoo.neural_painter
 import zoo.sara
 import zoo.sketch_rnn
 from zoo import checkpoints, guards

@@ -20,6 +20,7 @@ CLASSES = {
     "sara": zoo.SARA,
     "sketch_rnn": zoo.SketchRNN,
 }
+CLASSES |= {"neural_painter_gan": zoo.NeuralPainterGAN, "neural_painter_vae": zoo.NeuralPainterVAE, "painter_agent": zoo.PainterAgent}
 
 
 def fit(name: str, options: list[str]) -> tuple[training.CLI, list[str]]:

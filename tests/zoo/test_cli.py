@@ -16,6 +16,7 @@ import torch
 import yaml
 from PIL import Image
 from test_models import bad_files
+from tiny_files import has_mypaint
 
 import zoo
 from renderers import Drawing
@@ -300,6 +301,19 @@ def test_fit_names_a_missing_data_file(data_root, tmp_path, capsys):
     assert path.name in error_of_fit(capsys, tmp_path, "--model", "CanvasDrawer", "--data", "MNIST", "--trainer.max_steps=1")
 
 
+def of_mypaint(config, folder):
+    """What a neural painter's recipe needs: strokes of its brush; or a painter, for an agent's."""
+    if not has_mypaint():
+        pytest.skip("needs libmypaint and its brushes")
+    from datamodules import stored
+
+    options = config["data"]["init_args"]
+    if "folder" in options:
+        stored.make(config["model"]["init_args"]["renderer"], 40, folder / options["root"] / options["folder"], processes=1)
+        return []
+    return [f"--model.painter={checkpoints.save(zoo.NeuralPainterGAN(width=4), folder / 'painter')}"]
+
+
 @pytest.mark.parametrize("recipe", sorted((ROOT / "zoo" / "recipes").glob("*.yaml")), ids=lambda p: p.stem)
 def test_recipes_train(recipe, data_root, zoo_list, tmp_path, monkeypatch):
     """Each recipe runs as published, a step long, on tiny files."""
@@ -319,6 +333,8 @@ def test_recipes_train(recipe, data_root, zoo_list, tmp_path, monkeypatch):
         small += ["--model.warmup=0", "--model.episodes=4", "--data.image_size=16", "--trainer.precision=32"]
     elif config["model"]["class_path"] == "zoo.NeuralRenderer":
         small += ["--model.size=32", "--model.width=0.125", "--data.image_size=32"]
+    elif config["model"]["init_args"].get("renderer", "").startswith("mypaint"):
+        small += of_mypaint(config, tmp_path)
     elif config["model"]["init_args"].get("painter"):
         small += ["--model.painter=tiny-canvas"]
     if config["model"]["init_args"].get("start_from"):

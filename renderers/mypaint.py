@@ -1,0 +1,180 @@
+"""``mypaint``: the real painting program MyPaint, one brush stroke at a time."""
+
+from __future__ import annotations
+
+import math
+import os
+import zlib
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from renderers import libmypaint as lib
+from renderers import nearest, register
+from renderers.base import ActionSpace, Outline, Renderer
+from renderers.libmypaint import MyPaintError
+
+DEFAULT = "classic/dry_brush"
+LARGEST, SMALLEST = 4096, 8  # pixels of a side
+SHARES = ("/usr/share", "/usr/local/share", "/opt/homebrew/share")
+
+
+@cache
+def brushes() -> dict[str, Path]:
+    """All brushes by name, GROUP/NAME: those of the package, and before them .myb files below $ZOO_BRUSHES or MyPaint's own folder.
+
+    A name that an earlier folder has too gets that folder's version before it: ``2.0/classic/pen``.
+    """
+    own = [os.environ.get("ZOO_BRUSHES"), Path.home() / ".local/share/mypaint/brushes"]
+    folders = [Path(p) for p in own if p] + [d for s in SHARES for d in sorted(Path(s, "mypaint-data").glob("*/brushes"))]
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*.myb")):
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            found.setdefault(f"{folder.parent.name}/{name}" if name in found else name, path)
+    return found
+
+
+@cache
+def settings(path: Path) -> bytes:
+    return lib.read_brush(path)
+
+
+class MyPaint(Renderer):
+    """A stroke of a brush of MyPaint (Neural Painters §2.1) in one colour, along a quadratic Bézier curve.
+
+    Columns: ``x0 y0`` start, ``x1 y1`` a point that the curve passes half-way (not its control point), ``x2 y2`` end; ``p0 p2``: pressure
+    at the start and at the end (1 is MAX_PRESSURE), which change over the first and the last quarter; ``radius`` (1 is MAX_RADIUS of the
+    side: 7.4 pixels at 64²); ``red green blue``.
+    brush: one of :func:`brushes`; in the registry ``mypaint:GROUP/NAME``. seed: a stroke's random numbers follow from it and from its
+    shape, so that the same stroke is painted the same, bit by bit; None: MyPaint's own, different each time.
+    There is no smooth form: a learned painter stands in for it (``neural-painter-gan``). Sides of 8 to 4,096 pixels.
+    Raises ValueError for an unknown brush, MyPaintError, on painting, where the library is missing.
+    """
+
+    EVENTS = 50
+    MAX_RADIUS = math.e**2 / 64
+    MAX_PRESSURE = 0.8
+    channels = 3
+    background = (1.0, 1.0, 1.0)
+    lengths = ("radius",)
+    actions = ActionSpace("x0 y0 x1 y1 x2 y2 p0 p2 radius red green blue")
+
+    def __init__(self, brush: str = DEFAULT, differentiable: bool = False, seed: int | None = 0):
+        if differentiable:
+            raise ValueError("mypaint has no smooth form: learn through a painter of it, such as neural-painter-gan")
+        if brushes() and brush not in brushes():
+            raise ValueError(f"MyPaint has no brush {brush!r}{nearest(brush, list(brushes()))}; there are {len(brushes())}, e.g. {DEFAULT}")
+        self.name = "mypaint" if brush == DEFAULT else f"mypaint:{brush}"
+        self.brush, self.seed = brush, seed
+
+    def settings(self) -> bytes:
+        """The brush's settings. MyPaintError if the library or the file is missing or malformed."""
+        lib.library()
+        if self.brush not in brushes():
+            raise MyPaintError(f"MyPaint's brushes were not found; {lib.INSTALL}")
+        return settings(brushes()[self.brush])
+
+    def points(self, strokes: Tensor) -> Tensor:
+        """Control points (..., 3, 2) of strokes (..., A), as fractions of the canvas."""
+        p0, middle, p2 = (self.actions.select(strokes, f"x{k} y{k}") for k in range(3))
+        return torch.stack([p0, 2 * middle - (p0 + p2) / 2, p2], -2)
+
+    def curve(self, strokes: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of strokes (N, A): points (N, EVENTS + 1, 2) in pixels, and pressures (N, EVENTS + 1)."""
+        t = np.linspace(0, 1, self.EVENTS + 1)
+        p0, middle, p2 = (strokes[:, None, i : i + 2] * np.array([width, height]) for i in (0, 2, 4))
+        p1 = 2 * middle - (p0 + p2) / 2
+        u = t[:, None]
+        points = (1 - u) ** 2 * p0 + 2 * u * (1 - u) * p1 + u**2 * p2
+        start, end = strokes[:, 6:7], strokes[:, 7:8]
+        ramp = np.interp(t, [0, 0.25, 0.75, 1], [0, 0.5, 0.5, 1])
+        return points, self.MAX_PRESSURE * (start + (end - start) * ramp)
+
+    def fold(self, canvases: np.ndarray, strokes: np.ndarray, mask: np.ndarray | None = None, steps: bool = False) -> np.ndarray:
+        """Canvases (B, 3, H, W) after strokes (B, T, A): (B, 3, H, W), or (B, T, 3, H, W) with ``steps``."""
+        (b, _, height, width), t = canvases.shape, strokes.shape[1]
+        if not SMALLEST <= min(height, width) <= max(height, width) <= LARGEST:
+            raise ValueError(f"MyPaint paints sides of {SMALLEST} to {LARGEST} pixels, not {width} × {height}")
+        strokes = self.actions.check(torch.from_numpy(strokes)).numpy()
+        brush, paper = lib.brush(self.settings()), np.array(self.background, np.float32)
+        out = np.empty((b, t, *canvases.shape[1:]) if steps else canvases.shape, np.float32)
+        with lib.Surface(width, height) as surface:
+            for i in range(b):
+                surface.put(canvases[i])
+                points, pressures = self.curve(strokes[i].astype(np.float64), height, width)
+                radii = strokes[i, :, 8] * (self.MAX_RADIUS * (height * width) ** 0.5)
+                for k, row in enumerate(strokes[i]):
+                    if mask is None or mask[i, k]:
+                        if self.seed is not None:
+                            brush.seed(zlib.crc32(row[:9].tobytes(), self.seed & 0xFFFFFFFF))
+                        brush.stroke(surface, points[k], pressures[k], float(radii[k]), tuple(row[9:12].tolist()))
+                        surface.flatten(paper)
+                    if steps:
+                        out[i, k] = surface.get()
+                if not steps:
+                    out[i] = surface.get()
+        return out
+
+    def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
+        painted = self.fold(array(canvas), array(action)[:, None])
+        return torch.from_numpy(painted).to(canvas.device)
+
+    def render(self, strokes: Tensor, size: int | tuple[int, int], mask: Tensor | None = None, steps: bool = False) -> Tensor:
+        blank = array(self.blank(len(strokes), size))
+        painted = self.fold(blank, array(strokes), None if mask is None else mask.cpu().numpy(), steps)
+        return torch.from_numpy(painted).to(strokes.device)
+
+    def outlines(self, strokes: Tensor) -> list[Outline]:
+        """The curves, as plain lines: an SVG shows where the brush went, not its bristles."""
+        found = []
+        for row in strokes.detach().cpu().double().numpy():
+            p0, middle, p2 = row[:6].reshape(3, 2)
+            width = 2 * self.MAX_RADIUS * float(row[8])
+            points = np.stack([p0, 2 * middle - (p0 + p2) / 2, p2])
+            colour = (float(row[9]), float(row[10]), float(row[11]))
+            found.append(Outline("curve", points, (width, width), colour, (float(row[6]), float(row[7]))))
+        return found
+
+    def trace(self, outlines: list[Outline]) -> Tensor:
+        """A stroke along each curve, or along each part of a path that one curve follows; wider than MAX_RADIUS is narrowed to it.
+
+        White ink, as of a drawing on black, becomes black: on this paper it would not show.
+        """
+        rows: list[list[float]] = []
+        white = all(o.colour == self.background for o in outlines)
+        for o in outlines:
+            parts = [o.at(np.array([0, 0.5, 1]))] if o.kind == "curve" else curves_along(o.flatten(1e-3))
+            for k, part in enumerate(parts):
+                ends = np.array([k, k + 1]) / len(parts)
+                pressures = o.opacities[0] + (o.opacities[1] - o.opacities[0]) * ends
+                radius = (o.widths[0] + (o.widths[1] - o.widths[0]) * ends.mean()) / 2 / self.MAX_RADIUS
+                rows.append([*part.reshape(-1), *pressures, max(min(radius, 1.0), THINNEST), *((0.0,) * 3 if white else o.colour)])
+        return torch.tensor(np.array(rows, np.float32).reshape(-1, len(self.actions)))
+
+
+THINNEST = 0.02  # of the radius that a traced stroke gets: a filled shape's contour has no width of its own
+
+
+def array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().to("cpu", torch.float32).numpy()
+
+
+def curves_along(path: np.ndarray, tolerance: float = 0.01) -> list[np.ndarray]:
+    """A path (k, 2) as few curves, each (3, 2): its start, the point half-way, its end; none strays by more than the tolerance."""
+    lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+    if len(path) < 2 or lengths[-1] == 0:
+        return [np.stack([path[0]] * 3)]
+    t = lengths / lengths[-1]
+    middle = np.array([np.interp(0.5, t, path[:, i]) for i in (0, 1)])
+    curve = Outline("curve", np.stack([path[0], 2 * middle - (path[0] + path[-1]) / 2, path[-1]]), (0, 0), (0, 0, 0))
+    if len(path) == 2 or np.linalg.norm(curve.at(t) - path, axis=1).max() <= tolerance:
+        return [np.stack([path[0], middle, path[-1]])]
+    cut = min(max(int(np.searchsorted(t, 0.5)), 1), len(path) - 2)
+    return curves_along(path[: cut + 1], tolerance) + curves_along(path[cut:], tolerance)
+
+
+register("mypaint", MyPaint, variants=True)

@@ -1,0 +1,136 @@
+"""The networks of Neural Painters as plain modules (§2.2, §2.3)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from renderers import Renderer
+from renderers.curves import curve_distance
+
+SIDE = 64  # of the pictures that they paint, in pixels
+GRID = 32  # of the maps that guide them: every other pixel, as a distance varies smoothly
+GRAINS = (0.7, 1.5, 3.0)  # pixels: scales of the grain
+GUIDES = 5  # maps of Guide, beside one for each column that is no coordinate
+
+
+def mlp(*sizes: int) -> nn.Sequential:
+    """Linear layers with layer normalisation and leaky ReLU between them."""
+    layers = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), nn.LayerNorm(o), nn.LeakyReLU(0.2))]
+    return nn.Sequential(*layers[:-2])
+
+
+def convolutions(*channels: int) -> nn.Sequential:
+    """4 × 4 convolutions of stride 2, each followed by leaky ReLU."""
+    return nn.Sequential(*(m for i, o in pairwise(channels) for m in (nn.Conv2d(i, o, 4, 2, 1), nn.LeakyReLU(0.2))))
+
+
+class Guide(nn.Module):
+    """Where each pixel lies on a stroke: actions (B, A) of a renderer that has ``points`` -> maps (B, GUIDES + K, GRID, GRID).
+
+    Three closenesses to the curve (in pixels, in radii, in wide radii), how far along it is, and how long the stroke is there; then the K
+    columns that are neither coordinates nor colour, the same everywhere. With gradients in every column.
+    """
+
+    def __init__(self, renderer: Renderer):
+        super().__init__()
+        self.renderer = renderer
+        names = renderer.actions.columns
+        self.rest = [i for i, n in enumerate(names) if n[0] not in "xy" and n not in ("red", "green", "blue")]
+        self.radii = [renderer.actions[n] for n in renderer.lengths]
+        self.maps = GUIDES + len(self.rest)
+
+    def forward(self, action: Tensor) -> Tensor:
+        points = self.renderer.points(action)  # type: ignore[attr-defined]
+        radii = action[:, self.radii] * self.renderer.MAX_RADIUS  # type: ignore[attr-defined]
+        first, last = radii[:, 0], radii[:, -1]
+        distance, t = curve_distance(action.new_empty(1).expand(len(action), 1, GRID, GRID), points.flatten(1), 0 * first, 0 * last)
+        r = SIDE * torch.lerp(first[:, None, None], last[:, None, None], t) + 0.5
+        p0, p1, p2 = points[..., None, None, :].unbind(1)
+        speed = (2 * (1 - t[..., None]) * (p1 - p0) + 2 * t[..., None] * (p2 - p1)).square().sum(-1).clamp_min(1e-6).sqrt()
+        distance = distance * (SIDE / GRID)
+        near = [torch.exp(-0.5 * (distance / width).square()) for width in (1.5, r, 2.5 * r)]
+        rest = action[:, self.rest, None, None].expand(-1, -1, GRID, GRID)
+        return torch.cat([torch.stack([*near, t, speed], 1), rest], 1)
+
+
+class Generator(nn.Module):
+    """Maps of a stroke (B, M, GRID, GRID), and grain, to its opacity (B, SIDE, SIDE) (§2.3).
+
+    grain: a fixed pattern of noise at three scales, from which the bristles' texture is made; the paper injects no noise into the input, so
+    it is the same for every stroke. With ``noise`` it is drawn anew for each.
+    """
+
+    def __init__(self, maps: int, width: int = 32, noise: bool = False):
+        super().__init__()
+        self.noise = noise
+        self.grain: Tensor
+        self.register_buffer("grain", grain(1))
+        self.net = nn.Sequential(
+            nn.Conv2d(maps + 4 * len(GRAINS), width, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 4, 3, padding=1),
+            nn.PixelShuffle(2),
+        )
+        last = self.net[-2]
+        assert isinstance(last, nn.Conv2d) and last.bias is not None  # noqa: PT018
+        nn.init.constant_(last.bias, -3.0)  # mostly paper
+
+    def forward(self, maps: Tensor) -> Tensor:
+        pattern = grain(len(maps), maps.device) if self.noise else self.grain.expand(len(maps), -1, -1, -1)
+        return self.net(torch.cat([maps, F.pixel_unshuffle(pattern, 2).to(maps.dtype)], 1)).float().sigmoid()[:, 0]
+
+
+def grain(n: int, device: torch.device | None = None) -> Tensor:
+    """Noise (n, 3, SIDE, SIDE) of standard deviation 1, smooth at each of GRAINS."""
+    layers = []
+    for sigma in GRAINS:
+        reach = int(3 * sigma)
+        at = torch.arange(-reach, reach + 1, device=device)
+        kernel = torch.exp(-0.5 * (at / sigma) ** 2)
+        kernel = kernel / kernel.square().sum().sqrt()
+        noise = torch.randn(n, 1, SIDE + 2 * reach, SIDE + 2 * reach, device=device)
+        layers.append(F.conv2d(F.conv2d(noise, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1)))
+    return torch.cat(layers, 1)
+
+
+class Critic(nn.Module):
+    """A stroke's opacity (B, 1, SIDE, SIDE), seen with the maps of its action, to a score (B, 1): the mean over patches."""
+
+    def __init__(self, maps: int, width: int = 32):
+        super().__init__()
+        self.net = nn.Sequential(convolutions(4 + maps, width, 2 * width, 4 * width), nn.Conv2d(4 * width, 1, 3))
+
+    def forward(self, ink: Tensor, maps: Tensor) -> Tensor:
+        return self.net(torch.cat([F.pixel_unshuffle(ink, 2), maps], 1)).flatten(1).mean(1, keepdim=True)
+
+
+class StrokeVAE(nn.Module):
+    """A variational autoencoder of strokes' opacity (B, 1, SIDE, SIDE), and a network from actions to its latent vectors (§2.2)."""
+
+    def __init__(self, columns: int, latent: int = 64):
+        super().__init__()
+        self.encoder = nn.Sequential(convolutions(1, 32, 64, 128, 256), nn.Flatten(), nn.Linear(256 * 16, 2 * latent))
+        self.decoder = nn.Sequential(
+            nn.Linear(latent, 1024),
+            nn.Unflatten(1, (1024, 1, 1)),
+            nn.ConvTranspose2d(1024, 128, 4),
+            nn.ReLU(),
+            *(m for i, o in ((128, 64), (64, 32), (32, 16)) for m in (nn.ConvTranspose2d(i, o, 4, 2, 1), nn.ReLU())),
+            nn.ConvTranspose2d(16, 1, 4, 2, 1),
+        )
+        self.predictor = mlp(columns, 256, 64, 64, latent)
+
+    def encode(self, ink: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the variance, each (B, latent)."""
+        mean, log_variance = self.encoder(ink).float().chunk(2, 1)
+        return mean, log_variance.clamp(-12, 12)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Latent vectors (B, latent) to opacity (B, SIDE, SIDE)."""
+        return self.decoder(z).float().sigmoid()[:, 0]

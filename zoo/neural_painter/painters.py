@@ -1,0 +1,162 @@
+"""The two neural painters: learned stand-ins for strokes of one colour, such as MyPaint's (§2)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.image import StructuralSimilarityIndexMeasure
+
+from datamodules import StoredStrokes
+from datamodules.stored import columns, painted
+from zoo.neural_painter.adversarial import Adversarial
+from zoo.neural_painter.networks import SIDE, Critic, Generator, Guide, StrokeVAE
+from zoo.painter import Painter
+
+
+def roughness(pictures: Tensor) -> Tensor:
+    """Sum of the absolute Laplacians of pictures (B, C, H, W), in grey."""
+    kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], device=pictures.device)
+    return F.conv2d(pictures.float().mean(1, keepdim=True), kernel[None, None]).abs().sum()
+
+
+class Texture(Metric):
+    """How rough painted strokes are, as a share of the real ones' roughness: 1 is right, less is smudged."""
+
+    full_state_update = False
+    made: Tensor
+    real: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("made", "real"):
+            self.add_state(name, torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, made: Tensor, real: Tensor) -> None:
+        self.made += roughness(made)
+        self.real += roughness(real)
+
+    def compute(self) -> Tensor:
+        return self.made / self.real.clamp_min(1e-9)
+
+
+class NeuralPainter(Painter):
+    """A painter that learns a stroke's opacity at 64²; its colour is laid on by the blend (facts: m·rgb + (1 − m)·canvas).
+
+    To implement: :meth:`ink` and a training step. Batches come from ``datamodules.StoredStrokes``.
+    renderer: one whose strokes have a colour and an opacity, and whose curve is known (``points``). ValueError otherwise.
+    """
+
+    learns_from = StoredStrokes
+
+    def __init__(self, renderer: str, lr: float):
+        super().__init__(renderer, lr)
+        if not hasattr(self.imitates, "points"):
+            raise ValueError(f"a neural painter imitates strokes along a curve, such as mypaint or qbc; {renderer!r} has none")
+        self.ssim = StructuralSimilarityIndexMeasure(data_range=1.0)
+        self.texture = Texture()
+
+    def setup(self, stage: str) -> None:
+        data = getattr(self.trainer, "datamodule", None)
+        if stage == "fit" and isinstance(data, StoredStrokes) and (data.renderer.name, data.image_size) != (self.name, SIDE):
+            raise ValueError(
+                f"{data.path} holds strokes of {data.renderer.name!r} at {data.image_size}²; this painter learns those of {self.name!r}"
+                f" at {SIDE}²: change --data.folder or --model.renderer"
+            )
+
+    @abstractmethod
+    def ink(self, action: Tensor) -> Tensor:
+        """Opacity (B, 64, 64) in [0, 1] of strokes (B, A)."""
+
+    def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
+        ink = self.ink(action)
+        if canvas.shape[-2:] != ink.shape[-2:]:
+            ink = F.interpolate(ink[:, None], canvas.shape[-2:], mode="bilinear", align_corners=False, antialias=True)[:, 0].clamp(0, 1)
+        return painted(self.imitates, canvas, action, ink)
+
+    def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
+        super().evaluate_batch(batch)
+        made = self.paint(batch["canvas"], batch["action"]).float()
+        with torch.autocast(self.device.type, enabled=False):
+            self.ssim.update(made, batch["next"])
+            self.texture.update(made, batch["next"])
+
+    def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
+        super().validation_step(batch, index)
+        self.log_dict({"val/ssim": self.ssim, "val/texture": self.texture}, prog_bar=True, batch_size=len(batch["action"]))
+
+    def test_step(self, batch: dict[str, Tensor], index: int) -> None:
+        """test/mse, unpainted_mse: as for any painter. test/ssim; test/texture: see :class:`Texture`."""
+        super().test_step(batch, index)
+        self.log_dict({"test/ssim": self.ssim, "test/texture": self.texture}, batch_size=len(batch["action"]))
+
+
+class NeuralPainterVAE(NeuralPainter):
+    """Two networks (§2.2): an autoencoder of strokes, and one from actions to its latent vectors; trained side by side, the second on what
+    the first has come to, without a say in it.
+
+    latent: size of those. ink_weight: how much more inked pixels weigh in the autoencoder's error, for the first third of the training.
+    floor: of the divergence, for each latent number.
+    """
+
+    def __init__(self, renderer: str = "mypaint", latent: int = 64, ink_weight: float = 9.0, floor: float = 0.5, lr: float = 1e-3):
+        super().__init__(renderer, lr)
+        self.save_hyperparameters()
+        self.ink_weight, self.floor = ink_weight, floor
+        self.keep = columns(self.imitates)
+        self.net = StrokeVAE(len(self.keep), latent)
+
+    def ink(self, action: Tensor) -> Tensor:
+        return self.net.decode(self.net.predictor(action[:, self.keep]))
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """train/error: summed squared error; train/kl: divergence; train/z: mean squared error of the latent vectors from actions."""
+        ink, steps = batch["ink"], self.trainer.estimated_stepping_batches
+        mean, log_variance = self.net.encode(ink)
+        z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+        weight = 1 + (self.ink_weight if self.trainer.global_step < steps / 3 else 0.0) * (ink > 0)
+        error = ((self.net.decode(z)[:, None] - ink).square() * weight).sum((1, 2, 3)).mean()
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
+        found = F.mse_loss(self.net.predictor(batch["action"][:, self.keep]).float(), mean.detach())
+        self.log_dict({"train/error": error, "train/kl": kl, "train/z": found}, prog_bar=True)
+        return error + kl.clamp_min(self.floor * mean.shape[1]) + found
+
+
+class NeuralPainterGAN(Adversarial, NeuralPainter):
+    """An action-conditioned Wasserstein GAN (§2.3): the generator gets the action, no noise; the critic judges (stroke, action) pairs.
+
+    width: of the generator. noise: give it fresh noise for each stroke. fidelity: weight of the mean squared error beside the critic's
+    judgement; inked pixels weigh ``ink_weight`` more in it for the first half. warm: share of the steps before the critic is listened to.
+    """
+
+    def __init__(
+        self,
+        renderer: str = "mypaint",
+        width: int = 32,
+        noise: bool = False,
+        fidelity: float = 10.0,
+        ink_weight: float = 9.0,
+        warm: float = 0.2,
+        lr: float = 1e-3,
+    ):
+        super().__init__(renderer, lr)
+        self.save_hyperparameters()
+        self.fidelity, self.ink_weight, self.warm = fidelity, ink_weight, warm
+        self.guide = Guide(self.imitates)
+        self.net = Generator(self.guide.maps, width, noise)
+        self.critic = Critic(self.guide.maps)
+
+    def ink(self, action: Tensor) -> Tensor:
+        return self.net(self.guide(action))
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """train/critic: what the critic tells real from painted by. train/mse: of the opacity."""
+        ink, maps = batch["ink"], self.guide(batch["action"])
+        made = self.net(maps)[:, None]
+        critics, painters = self.game(ink, made, maps)
+        weight = 1 + (self.ink_weight if self.done() < 0.5 else 0.0) * (ink > 0)
+        self.log("train/mse", F.mse_loss(made, ink), prog_bar=True)
+        return critics + painters + self.fidelity * ((made - ink).square() * weight).mean()
