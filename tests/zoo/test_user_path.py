@@ -112,9 +112,10 @@ def test_the_readmes_examples_run(command, tmp_path):
         "Strokes": (lambda: zoo.CanvasNetwork(width=4), ["--data.steps=2", "--data.val_steps=1", "--data.batch_size=2"]),
         "ImageFolder": (lambda: zoo.CanvasDrawer(steps=1), ["--data.batch_size=4"]),
         "Sketches": (lambda: zoo.SketchRNN(encoder_size=4, decoder_size=4, z_size=2), ["--data.batch_size=4"]),
+        "sara-celeba": (lambda: zoo.SARA(image_size=16, width=0.125, steps=2, batch=4, updates=1, warmup=0), ["--data.batch_size=4"]),
     }
     name = command[2]
-    make, small = tiny[command[command.index("--data") + 1]]
+    make, small = tiny[name if name in tiny else command[command.index("--data") + 1]]
     given = {name: str(checkpoints.save(make(), tmp_path / "start")), "my_images": str(images(tmp_path / "i"))}
     given["[my_svgs]"] = f"[{sketches(tmp_path / 's.npz')}]"
     args = [given.get(a, a) for a in command]
