@@ -53,6 +53,7 @@ def main(out: Path, world: int) -> None:
             continue
         every = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.every_n_train_steps=1", "--trainer.callbacks.save_top_k=-1"]
         kept = out / f"{run}-kept"
+        options = [o.replace(f"data{rank}", "data0") if "painter=" in o else o for o in options]  # the checkpoint names that of rank 0
         whole, _ = fit(name, [*options, *every, f"--trainer.default_root_dir={kept}", "--trainer.max_steps=5"])
         (ckpt,) = kept.rglob("*step=3.ckpt")  # in mid-epoch
         resumed, _ = fit(name, [*options, f"--ckpt_path={ckpt}", f"--trainer.default_root_dir={out / 'resumed'}", "--trainer.max_steps=5"])

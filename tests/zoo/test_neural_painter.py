@@ -424,7 +424,7 @@ def test_its_drawing_is_the_same_strokes():
     """Of qbc's own strokes instead of a painter's imitation: the drawing looks like the grid."""
     painting = paintings.Painting(gan(), 2, 2, 3, 32)
     exact = renderers.get("qbc")
-    painting.painter.ink = lambda action: exact.alpha(SIDE, SIDE, action)
+    painting.painter.ink = lambda action: exact.stamped(action, SIDE, SIDE)
     drawing = painting.drawing()
     assert len(drawing) == 12
     assert painting().mean() > 0.1
