@@ -23,7 +23,8 @@ def main(name: str, out: str, rows: int = 4, columns: int = 16, curves: bool = F
     data = data_module(checkpoints.entry(name).metrics[0]["data"] | {"batch_size": rows * columns})
     data.setup("test")
     images = data.on_after_batch_transfer(next(iter(data.test_dataloader())), 0)["image"]
-    sheet = torch.full((1, rows * (2 * SIDE + 2 * GAP), columns * (SIDE + GAP)), 0.5)
+    channels = max(model.exact.channels, images.shape[1])
+    sheet = torch.full((channels, rows * (2 * SIDE + 2 * GAP), columns * (SIDE + GAP)), 0.5)
     shown = torch.nn.functional.interpolate(images, (SIDE, SIDE), mode="bilinear")
     for i, strokes in enumerate(model.strokes(images)):
         drawing = Drawing(strokes, model.exact.name)
