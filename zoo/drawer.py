@@ -104,10 +104,11 @@ class Drawer(LightningModule, ABC):
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
         target = batch.get("target", batch["image"])
         strokes = self.strokes(batch["image"]).float()
-        drawn = self.exact.render(strokes, self.image_size)
+        drawn = self.exact.render(strokes, (target.shape[-2], target.shape[-1]))
+        target = target.expand_as(drawn).contiguous()  # a grey image in colour
         with torch.autocast(self.device.type, enabled=False):  # ssim is a difference of squares: bfloat16 would lose it
             self.pictures.update(drawn.float(), target.float())
-        self.painter_mse.update(self.painter.render(strokes, self.image_size), target)
+        self.painter_mse.update(self.painter.render(strokes, self.image_size), resize(target, self.image_size))
 
     def log_figures(self, split: str, batch: dict[str, Tensor]) -> None:
         figures = {f"{split}/{name}": metric for name, metric in self.pictures.items()} | {f"{split}/painter_mse": self.painter_mse}
@@ -118,8 +119,8 @@ class Drawer(LightningModule, ABC):
         self.log_figures("val", batch)
 
     def test_step(self, batch: dict[str, Tensor], index: int) -> None:
-        """test/mse, psnr, ssim: of the drawing on the renderer itself (see ``zoo.metrics``). test/painter_mse: of the same strokes on the
-        painter."""
+        """test/mse, psnr, ssim: of the drawing on the renderer itself, at the size of the images (see ``zoo.metrics``). test/painter_mse:
+        of the same strokes on the painter, at image_size."""
         self.evaluate_batch(batch)
         self.log_figures("test", batch)
 

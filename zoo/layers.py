@@ -18,6 +18,21 @@ class AddCoords(nn.Module):
         return torch.cat([x, xs, ys], 1)
 
 
+def tower(channels: int, image_size: int, features: int, width: int = 64) -> nn.Sequential:
+    """(B, channels, S, S) -> (B, features): 4×4 pixels to a channel block, a coordinate layer, two convolutions, of 32 and of ``width``
+    channels, one linear layer. S = image_size, a multiple of 8."""
+    return nn.Sequential(
+        nn.PixelUnshuffle(4),
+        AddCoords(),
+        nn.Conv2d(16 * channels + 2, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, width, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(width * (image_size // 8) ** 2, features),
+    )
+
+
 class TReLU(nn.Module):
     """max(x, a), the threshold a learned from 0 (Xiang & Li, 2017: with weight normalisation, in place of batch normalisation)."""
 

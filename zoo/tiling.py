@@ -11,11 +11,10 @@ from renderers import Box
 
 
 def split(image: Tensor, tiles: int) -> Tensor:
-    """An image (1, C, tiles * S, tiles * S) as tiles × tiles squares, row by row: (tiles², C, S, S)."""
-    _, channels, side, _ = image.shape
-    size = side // tiles
-    grid = image.view(channels, tiles, size, tiles, size)
-    return grid.permute(1, 3, 0, 2, 4).reshape(tiles**2, channels, size, size)
+    """An image (1, C, tiles * h, tiles * w) as tiles × tiles parts, row by row: (tiles², C, h, w)."""
+    _, channels, height, width = image.shape
+    grid = image.reshape(channels, tiles, height // tiles, tiles, width // tiles)
+    return grid.permute(1, 3, 0, 2, 4).flatten(0, 1)
 
 
 @cache

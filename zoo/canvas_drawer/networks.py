@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from renderers import ActionSpace
-from zoo.layers import AddCoords
+from zoo.layers import tower
 
 
 class Canvas(nn.Module):
@@ -40,20 +40,6 @@ class Canvas(nn.Module):
         rest = action[:, None, self.rest].expand(-1, offset.shape[1], -1)
         features = [offset, offset[..., self.pairs[0]] * offset[..., self.pairs[1]], rest, canvas]
         return self.net(torch.cat(features, -1))
-
-
-def tower(channels: int, image_size: int, features: int) -> nn.Sequential:
-    """(B, channels, S, S) -> (B, features): 4×4 pixels to a channel block, a coordinate layer, two convolutions, one linear layer."""
-    return nn.Sequential(
-        nn.PixelUnshuffle(4),
-        AddCoords(),
-        nn.Conv2d(16 * channels + 2, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(32, 64, 3, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(64 * (image_size // 8) ** 2, features),
-    )
 
 
 class DrawerNet(nn.Module):

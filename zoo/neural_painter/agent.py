@@ -13,7 +13,7 @@ from torchmetrics import MeanMetric, MeanSquaredError
 from renderers import Drawing
 from zoo.drawer import Drawer
 from zoo.images import inked
-from zoo.layers import AddCoords
+from zoo.layers import tower
 from zoo.neural_painter.adversarial import Adversarial
 from zoo.neural_painter.networks import convolutions
 
@@ -22,26 +22,12 @@ SHOWN = 8  # strokes of each, connected
 COLOUR = ("red", "green", "blue")
 
 
-def tower(channels: int, size: int, features: int) -> nn.Sequential:
-    """(B, channels, S, S) -> (B, features)."""
-    return nn.Sequential(
-        nn.PixelUnshuffle(4),
-        AddCoords(),
-        nn.Conv2d(16 * channels + 2, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(32, 32, 3, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(32 * (size // 8) ** 2, features),
-    )
-
-
 class AgentNet(nn.Module):
     """The image, the canvas so far and the last action to the next action, by an LSTM (§3; facts: recreate SPIRAL)."""
 
     def __init__(self, actions: int, channels: int, size: int, width: int = 192):
         super().__init__()
-        self.image, self.canvas = tower(channels, size, width), tower(3, size, width)
+        self.image, self.canvas = tower(channels, size, width, 32), tower(3, size, width, 32)
         self.last = nn.Linear(actions, width)
         self.core = nn.LSTMCell(width, width)
         self.out = nn.Linear(width, actions)

@@ -11,13 +11,12 @@ from torch.utils.checkpoint import checkpoint
 
 from datamodules.base import resize
 from renderers import Box, Overlay
-from zoo.tiling import Phase, Windows
+from zoo.tiling import Phase, Windows, split
 
 Act = Callable[[Tensor, Tensor, float], Tensor]
 """Canvases and targets (n, 3, S, S), and the share of the episode that is over, to bundles of strokes (n, k, A)."""
 Pass = tuple[int, int, Tensor]
 """So many tiles each way, so many bundles for each of them, and which of them: (tiles, tiles) booleans."""
-
 
 MEMORY = 4 << 30  # bytes that a painting may take
 
@@ -57,15 +56,9 @@ def choose(canvas: Tensor, target: Tensor, tiles: int, blocks: int, count: int) 
     if not count:
         return torch.ones(tiles, tiles, dtype=torch.bool)
     each = tiles // blocks
-    numbers = worst(split_all(canvas, blocks), split_all(target, blocks), each, count).cpu()
+    numbers = worst(split(canvas, blocks), split(target, blocks), each, count).cpu()
     found = torch.zeros(blocks**2, each**2, dtype=torch.bool).scatter_(1, numbers, True)
     return found.view(blocks, blocks, each, each).permute(0, 2, 1, 3).reshape(tiles, tiles)
-
-
-def split_all(image: Tensor, blocks: int) -> Tensor:
-    """An image (1, C, H, W) in blocks × blocks parts, row by row: (blocks², C, h, w)."""
-    height, width = image.shape[-2] // blocks, image.shape[-1] // blocks
-    return image.unfold(2, height, height).unfold(3, width, width)[0].permute(1, 2, 0, 3, 4).flatten(0, 1)
 
 
 def paint_tiles(

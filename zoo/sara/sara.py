@@ -42,8 +42,8 @@ class SARA(Drawer):
     it learns in as well; None learns in the renderer's own world, through its smooth form. image_size, width: side of the images that it
     looks at, and of its layers; the paper's are 128 and 1. levels: None, as in the paper, looks at the whole image at each step. A list
     makes it look closer as it goes on: its first number is how many bundles the whole gets, the next how many each of 2 × 2 tiles, then
-    each of 4 × 4, …; in all ``steps`` of them, on one canvas of twice the size. It learns to paint a tile as it does an image; needs
-    discount 0.
+    each of 4 × 4, …; what is left of ``steps`` goes to those tiles of the level after these that differ most from the target, one each. All
+    is painted on one canvas of twice the size. It learns to paint a tile as it does an image; needs discount 0.
 
     Learning (§5.2): each batch of images is a round of episodes, one per image, then ``updates`` updates on ``batch`` transitions from the
     last ``episodes`` episodes; the first ``warmup`` rounds only fill that replay. reward: ``wgan`` (§5.1), or ``l2``: by how much a
@@ -221,15 +221,6 @@ class SARA(Drawer):
         if weights != self.folded_from:
             self.folded_from, self.folded_actor = weights, (folded(self.actor),)  # in a tuple: it is not a part of this module
         return self.folded_actor[0]
-
-    def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
-        """The strokes are made on the exact renderer's canvas, at ``image_size``; they are judged at the size of the images."""
-        target = batch["image"].expand(-1, 3, -1, -1).contiguous()
-        strokes = self.strokes(target).float()
-        drawn = self.exact.render(strokes, (target.shape[-2], target.shape[-1]))
-        with torch.autocast(self.device.type, enabled=False):  # ssim is a difference of squares
-            self.pictures.update(drawn.float(), target.float())
-        self.painter_mse.update(self.painter.render(strokes, self.image_size), resize(target, self.image_size))
 
     # --- learning ---
 
