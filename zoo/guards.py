@@ -14,6 +14,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
 
 from zoo.checkpoints import atomic_write
 
@@ -28,7 +29,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
         if "://" in str(path):  # an object store, which has its own way
             return super().save_checkpoint(checkpoint, path, storage_options)
         weights = checkpoint.get("state_dict", {})
-        if bad := [k for k, v in weights.items() if isinstance(v, torch.Tensor) and not v.isfinite().all()]:
+        if bad := [k for k, v in weights.items() if isinstance(v, Tensor) and not v.isfinite().all()]:
             raise RuntimeError(
                 f"the weights {', '.join(bad[:3])}{' …' * (len(bad) > 3)} are not finite, so this checkpoint is not saved: the one before"
                 " is good. Lower the learning rate, and resume from there with --ckpt_path"
@@ -45,25 +46,37 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 class FiniteGradients(Callback):
     """Where a gradient is not finite, the optimiser's step is left out: a bad batch costs its step, not the run. Ranks agree on it, since
-    their gradients have been averaged by then. RuntimeError after ``limit`` such batches in a row."""
+    their gradients have been averaged by then. RuntimeError after ``limit`` such batches in a row.
+
+    A fused optimiser leaves its step out on the device, and the host looks at it every ``limit`` steps only: it waits for nothing between.
+    """
 
     def __init__(self, limit: int = 20):
-        self.limit, self.in_a_row = limit, 0
+        self.limit, self.steps = limit, 0
+        self.in_a_row: Tensor | float = 0.0
+        self.left_out: Tensor | float = 0.0
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer) -> None:
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]).isfinite():
-            self.in_a_row = 0
+        bad = 1.0 - torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]).isfinite().float()
+        self.in_a_row, self.left_out, self.steps = (self.in_a_row + bad) * bad, self.left_out + bad, self.steps + 1
+        if fused := optimizer.defaults.get("fused"):
+            optimizer.found_inf = bad  # type: ignore[attr-defined]
+            if self.steps % self.limit:
+                return
+        if not self.left_out:
             return
-        self.in_a_row += 1
         if self.in_a_row >= self.limit:
             raise RuntimeError(
                 f"the gradients of {self.limit} batches in a row are not finite. Lower the learning rate, or look at the data;"
                 " the last checkpoint is from before"
             )
-        rank_zero_warn(f"step {trainer.global_step}: the gradient is not finite; this batch is left out", category=RuntimeWarning)
-        for p in parameters:
-            p.grad = None
+        message = f"up to step {trainer.global_step}: the gradient is not finite; {int(self.left_out)} batch(es) left out"
+        rank_zero_warn(message, category=RuntimeWarning)
+        self.left_out = 0.0
+        if not fused:
+            for p in parameters:
+                p.grad = None
 
 
 def check_launch(trainer: Trainer) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -123,6 +124,24 @@ def test_a_bad_batch_costs_its_step_and_not_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(Bad, "bad", tuple(range(2, 100)))
     with pytest.warns(RuntimeWarning), pytest.raises(RuntimeError, match="4 batches in a row are not finite"):
         train_on(data, 50)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_bad_gradient_leaves_no_trace(fused):
+    def walk(gradients):
+        weight = torch.nn.Parameter(torch.ones(3))
+        optimizer, guard = torch.optim.Adam([weight], 0.1, fused=fused), guards.FiniteGradients(limit=4)
+        for g in gradients:
+            weight.grad = torch.full((3,), g)
+            guard.on_before_optimizer_step(SimpleNamespace(global_step=0), None, optimizer)
+            optimizer.step()
+        return weight.detach()
+
+    nan, inf = float("nan"), float("inf")
+    assert torch.equal(walk([1.0, nan, 0.5, inf, nan, nan, -1.0]), walk([1.0, 0.5, -1.0]))
+    with pytest.raises(RuntimeError, match="4 batches in a row are not finite"):
+        walk([1.0] + [nan] * 7)
 
 
 class Deadly(datamodules.folder.Files):

@@ -161,7 +161,7 @@ class SARA(Drawer):
         groups: dict[float, list[int]] = {}
         for i, (left, _, right, _) in enumerate(where):
             groups.setdefault(right - left, []).append(i)
-        back = torch.tensor([i for group in groups.values() for i in group]).argsort().to(images.device)
+        back = torch.tensor([i for group in groups.values() for i in group]).argsort().to(images.device, non_blocking=True)
         near = [torch.stack([part(images[i], where[i]) for i in group]) for group in groups.values()]
         return torch.cat([resize(x, self.image_size) for x in near])[back]
 
@@ -216,9 +216,10 @@ class SARA(Drawer):
         return Drawing(rows.clamp(0, 1), exact.name, aspect)
 
     def fast(self) -> Actor:
-        """The actor with folded normalisation, made anew when its weights have changed."""
-        weights = [(t.data_ptr(), t._version) for t in (*self.actor.parameters(), *self.actor.buffers())]
-        if weights != self.folded_from:
+        """The actor with folded normalisation, made anew when its weights have changed, or if that cannot be known (inference mode)."""
+        tensors = [*self.actor.parameters(), *self.actor.buffers()]
+        weights = [(t.data_ptr(), -1 if t.is_inference() else t._version) for t in tensors]
+        if weights != self.folded_from or tensors[0].is_inference():
             self.folded_from, self.folded_actor = weights, (folded(self.actor),)  # in a tuple: it is not a part of this module
         return self.folded_actor[0]
 
@@ -272,7 +273,7 @@ class SARA(Drawer):
         """Of actor, critic and discriminator, each with gradients in its own weights only."""
         near = self.attend(seen)
         before, after, target, action, step, _ = near
-        now = torch.tensor([self.moments[t][1] for t in seen.step.tolist()], device=self.device)
+        now = torch.tensor([self.moments[t][1] for t in seen.step.tolist()]).to(self.device, non_blocking=True)
         later = (step + 1) / self.steps
         chosen, losses = self.actor(before, target, now), {}
         if self.hparams["model_based"]:
@@ -360,7 +361,7 @@ class SARA(Drawer):
         if self.hparams["reward"] == "wgan":
             groups.append({"params": self.discriminator.parameters(), "lr": self.hparams["discriminator_lr"], "betas": BETAS})
             falling.append(lambda k: 1.0)
-        optimizer = torch.optim.Adam(groups)
+        optimizer = torch.optim.Adam(groups, fused=True)  # FiniteGradients then leaves steps out on the device
         return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, falling)]
 
     # --- resuming ---
