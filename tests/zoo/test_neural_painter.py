@@ -401,10 +401,10 @@ def test_classes_by_name():
 def pictures_agree(painting):
     """The grid's picture is that of its drawing's strokes, painted one after the other by the painter on the whole canvas."""
     canvas = painting.painter.blank(1, (painting.height, painting.width))
-    strokes = painting.strokes()
-    for action in strokes:
+    numbers = torch.arange(painting.rows * painting.columns).view(painting.rows, painting.columns)
+    for action in painting.strokes():
         for group in painting.groups():
-            for k in group:
+            for k in numbers[group].flatten().tolist():
                 y, x = (v * painting.stride for v in divmod(k, painting.columns))
                 part = canvas[:, :, y : y + SIDE, x : x + SIDE]
                 canvas[:, :, y : y + SIDE, x : x + SIDE] = painting.painter.paint(part.clone(), action[k : k + 1])
@@ -415,7 +415,8 @@ def pictures_agree(painting):
 @torch.no_grad()
 def test_a_grid_is_painted_stroke_by_stroke(rows, columns, overlap):
     painting = paintings.Painting(gan(), rows, columns, 2, overlap)
-    assert sorted(k for g in painting.groups() for k in g) == list(range(rows * columns))
+    numbers = torch.arange(rows * columns).view(rows, columns)
+    assert sorted(torch.cat([numbers[g].flatten() for g in painting.groups()])) == list(range(rows * columns))
     torch.testing.assert_close(painting(), pictures_agree(painting), atol=1e-5, rtol=0)
 
 

@@ -90,28 +90,33 @@ class Painting(nn.Module):
             columns[self.painter.actions[name]] = value
         return torch.stack(columns, -1)
 
-    def groups(self) -> Iterator[list[int]]:
-        """Canvases that do not overlap, and so can be painted together, in the order of painting."""
+    def groups(self) -> Iterator[tuple[slice, slice]]:
+        """Rows and columns of canvases that do not overlap, and so can be painted together, in the order of painting."""
         reach = math.ceil(SIDE / self.stride)
         for y in range(min(reach, self.rows)):
             for x in range(min(reach, self.columns)):
-                yield [r * self.columns + c for r in range(y, self.rows, reach) for c in range(x, self.columns, reach)]
+                yield slice(y, None, reach), slice(x, None, reach)
+
+    def spread(self, layers: Tensor, group: tuple[slice, slice]) -> Tensor:
+        """Layers (rows, columns, C, 64, 64) of all canvases, those of a group where they lie in the picture: (1, C, H, W)."""
+        part = layers[group]
+        gap = (-SIDE) % self.stride  # between neighbours
+        plane = F.pad(part, (0, gap, 0, gap)).permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
+        y, x = (s.start * self.stride for s in group)
+        return F.pad(plane, (x, self.width - x - plane.shape[2], y, self.height - y - plane.shape[1]))[None]
 
     def forward(self) -> Tensor:
         """The picture on the painter (or, if ``real``, on what it imitates), (1, 3, H, W), with gradients in all strokes."""
         canvas = self.painter.blank(1, (self.height, self.width), self.z.device)
         strokes = self.strokes()
         red = self.painter.actions["red"]
-        groups = [torch.tensor(g, device=self.z.device) for g in self.groups()]
         for action in strokes:
             inks = [checkpoint(self.painter.ink, part, use_reentrant=False) if len(action) > AT_ONCE else self.painter.ink(part)
                     for part in action.split(AT_ONCE)]  # fmt: skip
             ink = torch.cat(inks)[:, None].float()
-            layers = torch.cat([ink, ink * action[:, red : red + 3, None, None]], 1)  # (canvases, 4, 64, 64)
-            for group in groups:
-                alone = layers if len(groups) == 1 else torch.zeros_like(layers).index_copy(0, group, layers[group])
-                flat = alone.permute(1, 2, 3, 0).reshape(1, 4 * SIDE**2, len(action))
-                whole = F.fold(flat, (self.height, self.width), SIDE, stride=self.stride)
+            layers = torch.cat([ink, ink * action[:, red : red + 3, None, None]], 1).unflatten(0, (self.rows, self.columns))
+            for group in self.groups():
+                whole = self.spread(layers, group)
                 canvas = canvas * (1 - whole[:, :1]) + whole[:, 1:]
         if self.real:
             drawing = self.drawing()
@@ -123,9 +128,10 @@ class Painting(nn.Module):
         """The same strokes, for the program that the painter imitates, at any size."""
         strokes = self.strokes().detach().cpu().clamp(0, 1)
         renderer, made, name = self.painter.imitates, [], self.painter.name
+        numbers = torch.arange(self.rows * self.columns).view(self.rows, self.columns)
         for action in strokes:
             for group in self.groups():
-                for k in group:
+                for k in numbers[group].flatten().tolist():
                     y, x = (v * self.stride for v in divmod(k, self.columns))
                     box = (x / self.width, y / self.height, (x + SIDE) / self.width, (y + SIDE) / self.height)
                     name, placed = renderer.place(action[k : k + 1], box)
