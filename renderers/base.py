@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -22,15 +22,21 @@ class ActionSpace:
     """The named columns of a stroke. Every column is a number in [0, 1].
 
     Columns are looked up by name, never by number: ``space["x0"]`` is an index, ``space.column(strokes, "x0")`` a tensor.
+    levels: of a column that is discrete, how many values it takes: 0, 1/(n - 1), …, 1. What a renderer is given in between it rounds.
     """
 
     columns: tuple[str, ...]
+    levels: tuple[tuple[str, int], ...]
 
-    def __init__(self, columns: str | Sequence[str]):
+    def __init__(self, columns: str | Sequence[str], levels: Mapping[str, int] | None = None):
         names = tuple(columns.split()) if isinstance(columns, str) else tuple(columns)
         if not names or len(set(names)) != len(names) or not all(n.isidentifier() for n in names):
             raise ValueError(f"an action space needs one or more different identifiers as column names, got {names}")
+        levels = levels or {}
+        if not (set(levels) <= set(names) and all(n >= 2 for n in levels.values())):
+            raise ValueError(f"levels {dict(levels)}: expected 2 or more, for columns among {', '.join(names)}")
         object.__setattr__(self, "columns", names)
+        object.__setattr__(self, "levels", tuple(levels.items()))
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -53,8 +59,18 @@ class ActionSpace:
         return strokes[..., [self[n] for n in names.split()]]
 
     def random(self, *shape: int, generator: torch.Generator | None = None, device: Any = None) -> Tensor:
-        """Uniform random strokes (*shape, A) in [0, 1), float32. A generator must live on ``device``."""
-        return torch.rand(*shape, len(self), generator=generator, device=device)
+        """Uniform random strokes (*shape, A) in [0, 1], float32. A generator must live on ``device``."""
+        strokes = torch.rand(*shape, len(self), generator=generator, device=device)
+        for name, n in self.levels:
+            strokes[..., self[name]] = (strokes[..., self[name]] * n).floor() / (n - 1)
+        return strokes
+
+    def rounded(self, strokes: Tensor) -> Tensor:
+        """Strokes (..., A) with their discrete columns at the nearest of their values."""
+        strokes = strokes.clone()
+        for name, n in self.levels:
+            strokes[..., self[name]] = (strokes[..., self[name]] * (n - 1)).round() / (n - 1)
+        return strokes
 
     def check(self, strokes: Tensor) -> Tensor:
         """Return strokes (..., A) unchanged, or raise ValueError naming the first number that is not in [0, 1]."""

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from renderers import libmypaint as lib
 from renderers import nearest, register
-from renderers.base import ActionSpace, Outline, Renderer
+from renderers.base import ActionSpace, Box, Outline, Renderer
 from renderers.libmypaint import MyPaintError
 
 DEFAULT = "classic/dry_brush"
@@ -55,6 +56,7 @@ class MyPaint(Renderer):
     Raises ValueError for an unknown brush, MyPaintError, on painting, where the library is missing.
     """
 
+    FAMILY = "mypaint"
     EVENTS = 50
     MAX_RADIUS = math.e**2 / 64
     MAX_PRESSURE = 0.8
@@ -68,7 +70,7 @@ class MyPaint(Renderer):
             raise ValueError("mypaint has no smooth form: learn through a painter of it, such as neural-painter-gan")
         if brushes() and brush not in brushes():
             raise ValueError(f"MyPaint has no brush {brush!r}{nearest(brush, list(brushes()))}; there are {len(brushes())}, e.g. {DEFAULT}")
-        self.name = "mypaint" if brush == DEFAULT else f"mypaint:{brush}"
+        self.name = self.FAMILY if brush == DEFAULT else f"{self.FAMILY}:{brush}"
         self.brush, self.seed = brush, seed
 
     def settings(self) -> bytes:
@@ -153,7 +155,38 @@ class MyPaint(Renderer):
                 pressures = o.opacities[0] + (o.opacities[1] - o.opacities[0]) * ends
                 radius = (o.widths[0] + (o.widths[1] - o.widths[0]) * ends.mean()) / 2 / self.MAX_RADIUS
                 rows.append([*part.reshape(-1), *pressures, max(min(radius, 1.0), THINNEST), *((0.0,) * 3 if white else o.colour)])
-        return torch.tensor(np.array(rows, np.float32).reshape(-1, len(self.actions)))
+        return torch.tensor(np.array(rows, np.float32).reshape(-1, 12))
+
+
+class DiscreteMyPaint(MyPaint):
+    """MyPaint with discrete columns (Neural Painters §3.1): pressures and radius of 10 levels, and
+    ``lift``, last: a lifted brush (1) leaves no stroke. What is between two levels is rounded.
+
+    Its painter must dream up what lies between the levels; agents that learn through it make use of that (figures 8 and 9).
+    """
+
+    FAMILY = "mypaint-discrete"
+    actions = ActionSpace("x0 y0 x1 y1 x2 y2 p0 p2 radius red green blue lift", levels={"p0": 10, "p2": 10, "radius": 10, "lift": 2})
+
+    def fold(self, canvases: np.ndarray, strokes: np.ndarray, mask: np.ndarray | None = None, steps: bool = False) -> np.ndarray:
+        strokes = self.actions.rounded(self.actions.check(torch.from_numpy(strokes))).numpy()
+        down = strokes[..., self.actions["lift"]] < 0.5
+        return super().fold(canvases, strokes, down if mask is None else down & mask, steps)
+
+    def plain(self, strokes: Tensor) -> Tensor:
+        """Those of strokes (T, A) that are not lifted, as plain MyPaint's (T', 12)."""
+        down = self.actions.column(strokes, "lift") < 0.5
+        return self.actions.rounded(strokes)[down][:, : len(MyPaint.actions)]
+
+    def place(self, strokes: Tensor, box: Box) -> tuple[str, Tensor]:
+        """In a smaller box radii lie between the levels: the strokes become plain MyPaint's."""
+        return MyPaint(self.brush, seed=self.seed).place(self.plain(strokes), box)
+
+    def outlines(self, strokes: Tensor) -> list[Outline]:
+        return super().outlines(self.plain(strokes))
+
+    def trace(self, outlines: list[Outline]) -> Tensor:
+        return F.pad(super().trace(outlines), (0, 1))
 
 
 THINNEST = 0.02  # of the radius that a traced stroke gets: a filled shape's contour has no width of its own
@@ -178,3 +211,4 @@ def curves_along(path: np.ndarray, tolerance: float = 0.01) -> list[np.ndarray]:
 
 
 register("mypaint", MyPaint, variants=True)
+register("mypaint-discrete", DiscreteMyPaint, variants=True)

@@ -272,3 +272,28 @@ def test_a_long_pen_line_becomes_few_strokes():
         np.testing.assert_allclose(a[2], b[0])
     dot = mypaint.curves_along(path[:1])
     assert len(dot) == 1
+
+
+def test_discrete_columns_are_rounded_and_a_lifted_brush_leaves_nothing():
+    discrete, plain = renderers.get("mypaint-discrete"), renderers.get("mypaint")
+    space = discrete.actions
+    strokes = space.random(64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(space.rounded(strokes), strokes)
+    assert space.column(strokes, "lift").unique().tolist() == [0, 1]
+    assert len(space.column(strokes, "radius").unique()) == 10
+    near = strokes[:8].clone()
+    near[:, space["radius"]] = (near[:, space["radius"]] + 0.04).clamp(0, 1)
+    near[:, space["lift"]] = (near[:, space["lift"]] - 0.4).abs()
+    painted = discrete.render(near[:, None], 32)
+    assert torch.equal(painted, discrete.render(strokes[:8, None], 32))
+    lifted = space.column(strokes[:8], "lift") == 1
+    assert 0 < lifted.sum() < 8
+    assert (painted[lifted] == 1).all()
+    assert torch.equal(painted[~lifted], plain.render(strokes[:8][~lifted][:, None, :12], 32))
+    assert len(discrete.outlines(strokes[:8])) == (~lifted).sum()
+    assert discrete.trace(plain.outlines(strokes[:8, :12])).shape == (8, 13)
+
+
+def test_levels_of_columns_that_are_not_there_are_refused():
+    with pytest.raises(ValueError, match=r"levels \{'y': 3\}: expected 2 or more, for columns among x"):
+        renderers.ActionSpace("x", levels={"y": 3})

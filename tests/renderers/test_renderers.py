@@ -10,8 +10,8 @@ from tiny_files import has_mypaint
 import renderers
 from renderers import ActionSpace, Drawing
 
-NAMES = [name for name in renderers.names() if name != "mypaint" or has_mypaint()]
-SMOOTH = [name for name in NAMES if name != "mypaint"]
+NAMES = [name for name in renderers.names() if not name.startswith("mypaint") or has_mypaint()]
+SMOOTH = [name for name in NAMES if not name.startswith("mypaint")]
 FORMS = [(name, False) for name in NAMES] + [(name, True) for name in SMOOTH]
 
 
@@ -161,7 +161,7 @@ def test_place_looks_like_a_smaller_drawing(name):
     drawing = Drawing(random(name, 3, seed=2), name)
     small = drawing.place((0.25, 0.5, 0.75, 1.0)).render(256)[:, 128:, 64:192]
     alone = drawing.render(128)
-    assert (small - alone).abs().mean() < 0.02
+    assert (small - alone).abs().mean() < (0.03 if name.startswith("mypaint") else 0.02)  # MyPaint's bristles are of one size in pixels
     outside = drawing.place((0.25, 0.5, 0.75, 1.0)).render(256)[:, :96]
     paper = torch.tensor(renderers.get(name).background)[:, None, None]
     assert (outside - paper).abs().mean() < 0.03  # only widths reach over the box
