@@ -38,7 +38,7 @@ class Rasteriser(nn.Module):
         self.net = nn.Sequential(*layers)
 
     def forward(self, shape: Tensor) -> Tensor:
-        return self.net(shape).sigmoid()
+        return self.net(shape).float().sigmoid()
 
 
 class Block(nn.Module):

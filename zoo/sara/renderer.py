@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import MeanMetric
@@ -33,15 +34,17 @@ class NeuralRenderer(Painter, Overlay):
         self.thin_mse = MeanMetric()
 
     def opacity(self, action: Tensor, height: int, width: int) -> Tensor:
-        alpha = self.net(action[:, self.shape]).float()
+        alpha = self.net(action[:, self.shape])
         if (height, width) != (self.size, self.size):
             alpha = F.interpolate(alpha, (height, width), mode="bilinear", antialias=max(height, width) < self.size, align_corners=False)
         return alpha[:, 0]
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """train/mse: between the imitation and the next canvas."""
-        loss = F.mse_loss(self.paint(batch["canvas"], batch["action"]), batch["next"])
-        self.log("train/mse", loss, prog_bar=True)
+        """train/bce: binary cross-entropy between the imitation and the next canvas; train/mse: mean squared error."""
+        made = self.paint(batch["canvas"], batch["action"])
+        with torch.autocast(made.device.type, enabled=False):  # logarithms need float32
+            loss = F.binary_cross_entropy(made, batch["next"])
+        self.log_dict({"train/bce": loss, "train/mse": F.mse_loss(made.detach(), batch["next"])}, prog_bar=True)
         return loss
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
