@@ -311,7 +311,9 @@ def of_mypaint(config, folder):
     if "folder" in options:
         stored.make(config["model"]["init_args"]["renderer"], 40, folder / options["root"] / options["folder"], processes=1)
         return []
-    return [f"--model.painter={checkpoints.save(zoo.NeuralPainterGAN(width=4), folder / 'painter')}"]
+    return [
+        f"--model.painter={checkpoints.save(zoo.NeuralPainterGAN(config['model']['init_args']['renderer'], width=4), folder / 'painter')}"
+    ]
 
 
 @pytest.mark.parametrize("recipe", sorted((ROOT / "zoo" / "recipes").glob("*.yaml")), ids=lambda p: p.stem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -16,12 +17,20 @@ from zoo.painter import adam_cosine
 class Adversarial(LightningModule):
     """One Adam, β = (0.5, 0.9), for both, and one step of each for every batch: neither's loss reaches the other's parameters.
 
-    critic: scores pictures, (B, …) -> (B, 1). warm: share of the steps before the generator listens to it.
+    To implement: :meth:`make_critic`. warm: share of the steps before the generator listens to it.
     """
 
-    critic: nn.Module
+    learning = ("critic.",)  # what of a training checkpoint painting does not need
     lr: float
     warm: float
+
+    @abstractmethod
+    def make_critic(self) -> nn.Module:
+        """What scores pictures (B, …) under a condition: (B, 1)."""
+
+    def configure_model(self) -> None:
+        if not hasattr(self, "critic"):
+            self.critic = self.make_critic()
 
     def configure_optimizers(self) -> Any:
         return adam_cosine(self, self.lr, (0.5, 0.9))

@@ -86,11 +86,13 @@ class PainterAgent(Adversarial, Drawer):
         self.steps, self.connected, self.human, self.forcing = steps, connected, human, forcing
         self.fidelity, self.ink_weight, self.drop, self.warm = fidelity, ink_weight, drop, warm
         self.net = AgentNet(len(self.actions), channels, image_size)
-        self.critic = PairCritic(image_size)
         self.gap = MeanSquaredError()
         self.in_order = MeanMetric()
         if human and (renderer, steps, connected) != ("mypaint", SHOWN, True):
             raise ValueError(f"the demonstrations are {SHOWN} connected strokes of mypaint: set steps, connected and renderer to that")
+
+    def make_critic(self) -> PairCritic:
+        return PairCritic(self.image_size)
 
     def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
         """ink: what of a grey image is ink: ``light``, ``dark``, a photo's ``lines``, or ``auto``; it becomes dark ink on light paper."""

@@ -147,7 +147,9 @@ class NeuralPainterGAN(Adversarial, NeuralPainter):
         self.fidelity, self.ink_weight, self.warm = fidelity, ink_weight, warm
         self.guide = Guide(self.imitates)
         self.net = Generator(self.guide.maps, width, noise)
-        self.critic = Critic(self.guide.maps)
+
+    def make_critic(self) -> Critic:
+        return Critic(self.guide.maps)
 
     def ink(self, action: Tensor) -> Tensor:
         return self.net(self.guide(action))
