@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import torch
-from painting_sheet import N, SIDE, row
+from painting_sheet import SIDE, N, row
 
 import datamodules
 import zoo
