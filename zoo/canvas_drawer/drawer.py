@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from renderers import Renderer
+from datamodules.base import resize
+from renderers import Drawing, Renderer
 from zoo.canvas_drawer.networks import DrawerNet
+from zoo.canvas_drawer.sliding import LONGER, MOST_TILES, ORDERS, Pass, passes, picture, placed
 from zoo.drawer import Drawer
-from zoo.images import inked
+from zoo.images import inked, read
 
 
 class CanvasDrawer(Drawer):
@@ -20,6 +25,10 @@ class CanvasDrawer(Drawer):
     is little ink, a stroke does harm nearly anywhere at first: with equal weights the drawer learns to hide its strokes for good.
     drop: share of the strokes that training leaves off the canvas at first, falling to nothing; 0 is the paper's form. Later strokes learn
     to draw what is missing, where a drawer of few steps is taught to take many.
+    width, halvings: size of the network (see ``networks.DrawerNet``).
+    windows: of a drawer that slides over images of any size (§3.4): the sides, in pixels, of the windows of each pass, multiples of
+    image_size; (128, 64) is the hierarchical drawer. Each is looked at as image_size² pixels. overlap: windows lie half a window apart, and
+    see what was drawn in them before; or side by side.
     Outside training, and in every published figure, the canvas that the network sees is the renderer's own.
     """
 
@@ -33,27 +42,39 @@ class CanvasDrawer(Drawer):
         image_size: int = 64,
         ink_weight: float = 0.0,
         drop: float = 0.0,
+        width: int = 256,
+        halvings: int = 1,
+        windows: Sequence[int] | None = None,
+        overlap: bool = True,
         lr: float = 1e-3,
     ):
         super().__init__(renderer, painter, image_size, hint_channels, lr)
         self.save_hyperparameters()
+        if windows is not None and (not windows or any(w < image_size or w % image_size for w in windows)):
+            raise ValueError(f"windows are {list(windows)}; expected multiples of image_size, which is {image_size}")
+        if windows is not None and (hint_channels, self.exact.channels) != (1, 1):
+            raise ValueError(f"a drawer with windows draws ink in grey images; {renderer!r} or hint_channels={hint_channels} has colour")
         self.steps, self.ink_weight, self.drop = steps, ink_weight, drop
-        self.net = DrawerNet(len(self.actions), self.exact.channels, hint_channels, image_size, lstm)
+        self.windows, self.stride = windows, image_size // 2 if overlap else image_size
+        self.net = DrawerNet(len(self.actions), self.exact.channels, hint_channels, image_size, lstm, width, halvings)
 
     def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
         """ink: what of the image is ink: ``light`` (on dark paper, as the network has learned it), ``dark``, or a photo's ``lines``."""
         return inked(image, ink) if self.channels == 1 else image  # colour has no ink
 
-    def rollout(self, hint: Tensor, renderer: Renderer, drop: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A) and the final canvas (B, C', S, S). drop: see the class."""
+    def rollout(
+        self, hint: Tensor, renderer: Renderer, drop: float = 0.0, canvas: Tensor | None = None, steps: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A) and the final canvas (B, C', S, S). drop: see the class. canvas: to
+        start from; None for a blank one. steps: at most so many of the N."""
         if hint.shape[1:] != (self.channels, self.image_size, self.image_size):
             raise ValueError(
                 f"images are {tuple(hint.shape[1:])}; this drawer looks at ({self.channels}, {self.image_size}, {self.image_size}):"
                 f" use --data.image_size={self.image_size}, and --data.channels={self.channels} of an ImageFolder"
             )
-        canvas = renderer.blank(len(hint), self.image_size, hint.device)
+        canvas = renderer.blank(len(hint), self.image_size, hint.device) if canvas is None else canvas
         features, state, actions = self.net.hint(hint), None, []
-        for _ in range(self.steps):
+        for _ in range(min(self.steps, steps or self.steps)):
             action, state = self.net(features, canvas, state)
             with torch.autocast(hint.device.type, enabled=False):  # distances need float32
                 painted = renderer.paint(canvas, action.float())
@@ -66,11 +87,69 @@ class CanvasDrawer(Drawer):
     def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return self.rollout(images, self.exact)[0]
 
-    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """train/mse: mean squared error between the painter's final canvas and the target, per pixel. See ink_weight for the loss."""
-        left = 1 - self.trainer.global_step / self.trainer.estimated_stepping_batches if self.ink_weight or self.drop else 0.0
-        _, canvas = self.rollout(batch["image"], self.painter, self.drop * left)
-        target = batch.get("target", batch["image"])
+    def error(self, canvas: Tensor, target: Tensor, left: float) -> Tensor:
+        """The loss, a number; left: the share of the training that is left. Logs train/mse, per pixel, as it is without ink_weight."""
         error = (canvas - target).square()
         self.log("train/mse", error.mean(), prog_bar=True)
         return (error * (1 + self.ink_weight * left * target)).mean()
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """train/mse: mean squared error between the painter's final canvas and the target, per pixel. See ink_weight for the loss."""
+        left = 1 - self.trainer.global_step / self.trainer.estimated_stepping_batches if self.ink_weight or self.drop else 0.0
+        if self.windows is None:
+            _, canvas = self.rollout(batch["image"], self.painter, self.drop * left)
+            return self.error(canvas, batch.get("target", batch["image"]), left)
+        errors = []  # of the windows that are drawn: each learns from a canvas that it takes as it is
+
+        def act(hint: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+            strokes, canvas = self.rollout(hint, self.painter, self.drop * left, seen)
+            errors.append(self.error(canvas, hint, left) * len(hint))
+            return strokes, canvas
+
+        found = passes(act, batch["image"], self.windows, self.image_size, self.stride, self.exact)
+        if not errors:  # nothing to draw, but other ranks wait for a gradient
+            return torch.stack([0 * p.sum() for p in self.parameters()]).sum()
+        return torch.stack(errors).sum() / sum(len(drawn) for drawn, _ in found)
+
+    @torch.no_grad()
+    def draw(
+        self,
+        image: Any,
+        tiles: int = 1,
+        strokes: int | None = None,
+        generator: torch.Generator | None = None,
+        order: str | None = None,
+        **options: Any,
+    ) -> Drawing:
+        """As :meth:`Drawer.draw`; a drawer with windows slides over the image, scaled to ``tiles`` · 512 pixels along its longer side.
+
+        strokes: at most so many of each window. order: in which it goes over its windows, see :func:`sliding.ordered` (default: phases).
+        """
+        if self.windows is None:
+            if order is not None:
+                raise ValueError(f"order is {order!r}, but this drawer looks at images as a whole: leave it out")
+            return super().draw(image, tiles, strokes, generator, **options)
+        if not 1 <= tiles <= MOST_TILES:
+            raise ValueError(f"tiles is {tiles}; expected 1 to {MOST_TILES}, for a drawer with windows")
+        if strokes is not None and strokes < 1:
+            raise ValueError(f"strokes is {strokes}; expected at least 1")
+        pixels = read(image, self.channels)
+        height, width = (max(1, round(n * tiles * LONGER / max(pixels.shape[-2:]))) for n in pixels.shape[-2:])
+        hint = self.prepare(resize(pixels, (height, width)), **options).to(self.device)
+        found = self.slide(hint, self.exact, order or ORDERS[0], strokes)
+        name, rows = placed([w for drawn, _ in found for w in drawn], self.exact, 0)
+        return Drawing(rows, name, pixels.shape[-1] / pixels.shape[-2])
+
+    def slide(self, images: Tensor, renderer: Renderer, order: str = ORDERS[0], strokes: int | None = None) -> list[Pass]:
+        """Its passes over images (B, 1, H, W), with the canvases of a renderer."""
+
+        def act(hint: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+            return self.rollout(hint, renderer, canvas=seen, steps=strokes)
+
+        return passes(act, images, self.windows or (), self.image_size, self.stride, self.exact, order)
+
+    def redrawn(self, images: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        if self.windows is None:
+            return super().redrawn(images, size)
+        drawn = [w for found, _ in self.slide(images, self.exact) for w in found]
+        return picture(drawn, self.exact, len(images), size).to(images.device), self.slide(images, self.painter)[-1][1]
