@@ -106,13 +106,15 @@ class Drawer(LightningModule, ABC):
         strokes = self.strokes(images).float()
         return self.exact.render(strokes, size), self.painter.render(strokes, self.image_size)
 
-    def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
+    def evaluate_batch(self, batch: dict[str, Tensor]) -> Tensor:
+        """Counts the drawings of a batch in the figures. Returns them, as the renderer shows them."""
         target = batch.get("target", batch["image"])
         drawn, imagined = self.redrawn(batch["image"], (target.shape[-2], target.shape[-1]))
         target = target.expand_as(drawn).contiguous()  # a grey image in colour
         with torch.autocast(self.device.type, enabled=False):  # ssim is a difference of squares: bfloat16 would lose it
             self.pictures.update(drawn.float(), target.float())
         self.painter_mse.update(imagined, resize(target, (imagined.shape[-2], imagined.shape[-1])))
+        return drawn
 
     def log_figures(self, split: str, batch: dict[str, Tensor]) -> None:
         figures = {f"{split}/{name}": metric for name, metric in self.pictures.items()} | {f"{split}/painter_mse": self.painter_mse}

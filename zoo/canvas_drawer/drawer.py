@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from datamodules.base import resize
 from renderers import Drawing, Renderer
 from zoo.canvas_drawer.networks import DrawerNet
 from zoo.canvas_drawer.sliding import LONGER, MOST_TILES, ORDERS, Pass, passes, picture, placed
+from zoo.canvas_drawer.translation import judge_of, judges
 from zoo.drawer import Drawer
 from zoo.images import inked, read
 
@@ -56,6 +57,7 @@ class CanvasDrawer(Drawer):
             raise ValueError(f"a drawer with windows draws ink in grey images; {renderer!r} or hint_channels={hint_channels} has colour")
         self.steps, self.ink_weight, self.drop = steps, ink_weight, drop
         self.windows, self.stride = windows, image_size // 2 if overlap else image_size
+        self.judges = nn.ModuleDict(judges())
         self.net = DrawerNet(len(self.actions), self.exact.channels, hint_channels, image_size, lstm, width, halvings)
 
     def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
@@ -153,3 +155,24 @@ class CanvasDrawer(Drawer):
             return super().redrawn(images, size)
         drawn = [w for found, _ in self.slide(images, self.exact) for w in found]
         return picture(drawn, self.exact, len(images), size).to(images.device), self.slide(images, self.painter)[-1][1]
+
+    # --- what a translation means ---
+
+    def evaluate_batch(self, batch: dict[str, Tensor]) -> Tensor:
+        drawn = super().evaluate_batch(batch)
+        if name := judge_of(batch):
+            self.judges[name].update(self.strokes(batch["image"]).float(), drawn, batch, self.actions)
+        return drawn
+
+    def log_truths(self, split: str) -> None:
+        for judge in self.judges.values():
+            if judge.update_called:
+                self.log_dict({f"{split}/{name}": value for name, value in judge.compute().items()})
+                judge.reset()
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_truths("val")
+
+    def on_test_epoch_end(self) -> None:
+        """test/class_colour; test/iou and of each type, box_precision, box_recall; test/corner_error, volume_iou: see ``translation``."""
+        self.log_truths("test")
