@@ -290,7 +290,7 @@ class DataModule(LightningDataModule):
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Each training batch starts its own random numbers, so that a resumed run sees those of an uninterrupted one."""
-        if self.learning:
+        if self.trainer is not None and self.learning:
             torch.manual_seed(seed_of(done(self.trainer), self.trainer.global_rank, 1))
         return batch
 

@@ -71,7 +71,8 @@ class Bezier(Renderer):
     Columns: ``x0 y0 x1 y1 x2 y2``, then ``thickness`` (1 = MAX_WIDTH of the canvas's side) if ``variable``, else WIDTH;
     then ``red green blue`` if ``colour`` is "colour", ``lightness a b`` if it is "lab" (§4.3). Ink is combined by the pixelwise maximum
     (§3.3), colour is painted over.
-    The smooth form differs from the exact one by a mean absolute error of 0.0044 on random strokes at 64² (in colour 0.0021, in L*a*b* 0.0017).
+    The smooth form differs from the exact one by a mean absolute error of 0.0044 on random strokes at 64² (in colour 0.0021, in
+    L*a*b* 0.0017).
     """
 
     EDGE = 3.0  # pixels; a soft brush: MNIST at 64² has edges about as wide, and a 1-pixel edge cannot come below an error of 0.008

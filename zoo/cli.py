@@ -76,7 +76,9 @@ def parser() -> argparse.ArgumentParser:
 
     c = commands.add_parser("rooms", help="the rooms of a floor plan as boxes, in JSON")
     c.add_argument("image", metavar="PLAN", help="an image file: dark walls on white")
-    c.add_argument("--model", required=True, metavar="NAME", help="one of floor plans: a name of `zoo list`, a folder, or org/repo on the Hub")
+    c.add_argument(
+        "--model", required=True, metavar="NAME", help="one of floor plans: a name of `zoo list`, a folder, or org/repo on the Hub"
+    )
     c.add_argument("--out", required=True, type=Path, metavar="FILE.json", help="{rooms: [{room, box: [left, top, right, bottom]}]}")
 
     c = commands.add_parser("sample", help="draw new sketches with a sketch-rnn")
@@ -131,7 +133,10 @@ def parser() -> argparse.ArgumentParser:
 
 def add_output(c: argparse.ArgumentParser, note: str) -> None:
     c.add_argument(
-        "--out", required=True, metavar="FILE", help=f"its ending is the format: .svg .json .png .gif .mp4 .gcode, .obj for prisms; {note}".rstrip("; ")
+        "--out",
+        required=True,
+        metavar="FILE",
+        help=f"its ending is the format: .svg .json .png .gif .mp4 .gcode, .obj for prisms; {note}".rstrip("; "),
     )
     c.add_argument("--size", type=int, metavar="PIXELS", help="longer side of a .png, .gif or .mp4")
     c.add_argument("--page", type=float, nargs=2, metavar="MM", help=".gcode: width and height of the page (default 210 297)")

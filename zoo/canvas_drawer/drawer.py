@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torchmetrics import MeanMetric
 
 from datamodules.base import resize
 from renderers import Drawing, Renderer
@@ -15,6 +16,11 @@ from zoo.canvas_drawer.sliding import LONGER, MOST_TILES, ORDERS, Pass, passes, 
 from zoo.canvas_drawer.translation import judge_of, judges
 from zoo.drawer import Drawer
 from zoo.images import inked, read
+
+
+def cut(strokes: Tensor, going: Tensor) -> list[Tensor]:
+    """Of strokes (B, N, A), those of each image before its drawer stopped: going (B, N) is more than 1/2."""
+    return [rows[:n] for rows, n in zip(strokes, (going > 0.5).sum(1).tolist(), strict=True)]
 
 
 class CanvasDrawer(Drawer):
@@ -26,7 +32,9 @@ class CanvasDrawer(Drawer):
     is little ink, a stroke does harm nearly anywhere at first: with equal weights the drawer learns to hide its strokes for good.
     drop: share of the strokes that training leaves off the canvas at first, falling to nothing; 0 is the paper's form. Later strokes learn
     to draw what is missing, where a drawer of few steps is taught to take many.
-    width, halvings: size of the network (see ``networks.DrawerNet``).
+    stop_cost: what a stroke costs, in units of the error: the drawer learns when to stop (the paper's §6 wishes for it). At each step after
+    the first it says how likely it goes on; training paints with that much of the stroke, and drawing stops where it is less than 1/2.
+    0: always N strokes. width, halvings: size of the network (see ``networks.DrawerNet``).
     windows: of a drawer that slides over images of any size (§3.4): the sides, in pixels, of the windows of each pass, multiples of
     image_size; (128, 64) is the hierarchical drawer. Each is looked at as image_size² pixels. overlap: windows lie half a window apart, and
     see what was drawn in them before; or side by side.
@@ -43,6 +51,7 @@ class CanvasDrawer(Drawer):
         image_size: int = 64,
         ink_weight: float = 0.0,
         drop: float = 0.0,
+        stop_cost: float = 0.0,
         width: int = 256,
         halvings: int = 1,
         windows: Sequence[int] | None = None,
@@ -55,10 +64,11 @@ class CanvasDrawer(Drawer):
             raise ValueError(f"windows are {list(windows)}; expected multiples of image_size, which is {image_size}")
         if windows is not None and (hint_channels, self.exact.channels) != (1, 1):
             raise ValueError(f"a drawer with windows draws ink in grey images; {renderer!r} or hint_channels={hint_channels} has colour")
-        self.steps, self.ink_weight, self.drop = steps, ink_weight, drop
+        self.steps, self.ink_weight, self.drop, self.stop_cost = steps, ink_weight, drop, stop_cost
         self.windows, self.stride = windows, image_size // 2 if overlap else image_size
-        self.judges = nn.ModuleDict(judges())
-        self.net = DrawerNet(len(self.actions), self.exact.channels, hint_channels, image_size, lstm, width, halvings)
+        self.judges: Any = nn.ModuleDict(judges())  # of what a batch may bring along
+        self.used = MeanMetric()
+        self.net = DrawerNet(len(self.actions) + bool(stop_cost), self.exact.channels, hint_channels, image_size, lstm, width, halvings)
 
     def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
         """ink: what of the image is ink: ``light`` (on dark paper, as the network has learned it), ``dark``, or a photo's ``lines``."""
@@ -66,52 +76,61 @@ class CanvasDrawer(Drawer):
 
     def rollout(
         self, hint: Tensor, renderer: Renderer, drop: float = 0.0, canvas: Tensor | None = None, steps: int | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A) and the final canvas (B, C', S, S). drop: see the class. canvas: to
-        start from; None for a blank one. steps: at most so many of the N."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A), the final canvas (B, C', S, S), and how much of each stroke was
+        painted, (B, N): 1 or 0, but in training anything between. drop: see the class. canvas: to start from; None for a blank one. steps:
+        at most so many of the N."""
         if hint.shape[1:] != (self.channels, self.image_size, self.image_size):
             raise ValueError(
                 f"images are {tuple(hint.shape[1:])}; this drawer looks at ({self.channels}, {self.image_size}, {self.image_size}):"
                 f" use --data.image_size={self.image_size}, and --data.channels={self.channels} of an ImageFolder"
             )
         canvas = renderer.blank(len(hint), self.image_size, hint.device) if canvas is None else canvas
-        features, state, actions = self.net.hint(hint), None, []
+        features, state, actions, going = self.net.hint(hint), None, [], [hint.new_ones(len(hint))]
         for _ in range(min(self.steps, steps or self.steps)):
             action, state = self.net(features, canvas, state)
+            if self.stop_cost and actions:
+                go_on = action[:, -1].float()
+                going.append(going[-1] * (go_on if self.training else (go_on >= 0.5).float()))
+            action = action[:, : len(self.actions)]
             with torch.autocast(hint.device.type, enabled=False):  # distances need float32
                 painted = renderer.paint(canvas, action.float())
             if drop:
                 painted = torch.where(torch.rand(len(hint), 1, 1, 1, device=hint.device) < drop, canvas, painted)
-            canvas = painted
+            canvas = painted if len(going) == 1 else canvas + going[-1][:, None, None, None] * (painted - canvas)
             actions.append(action.float())
-        return torch.stack(actions, 1), canvas
+        return torch.stack(actions, 1), canvas, torch.stack(going, 1).expand(-1, len(actions))
 
     def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return self.rollout(images, self.exact)[0]
 
-    def error(self, canvas: Tensor, target: Tensor, left: float) -> Tensor:
-        """The loss, a number; left: the share of the training that is left. Logs train/mse, per pixel, as it is without ink_weight."""
+    def drawn(self, images: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
+        strokes, _, going = self.rollout(images, self.exact)
+        return cut(strokes, going)
+
+    def loss(self, canvas: Tensor, going: Tensor, target: Tensor, left: float) -> Tensor:
+        """A number; left: the share of the training that is left. Logs train/mse, per pixel, as it is without ink_weight and stop_cost."""
         error = (canvas - target).square()
         self.log("train/mse", error.mean(), prog_bar=True)
-        return (error * (1 + self.ink_weight * left * target)).mean()
+        return (error * (1 + self.ink_weight * left * target)).mean() + self.stop_cost * going.sum(1).mean()
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """train/mse: mean squared error between the painter's final canvas and the target, per pixel. See ink_weight for the loss."""
         left = 1 - self.trainer.global_step / self.trainer.estimated_stepping_batches if self.ink_weight or self.drop else 0.0
         if self.windows is None:
-            _, canvas = self.rollout(batch["image"], self.painter, self.drop * left)
-            return self.error(canvas, batch.get("target", batch["image"]), left)
-        errors = []  # of the windows that are drawn: each learns from a canvas that it takes as it is
+            _, canvas, going = self.rollout(batch["image"], self.painter, self.drop * left)
+            return self.loss(canvas, going, batch.get("target", batch["image"]), left)
+        losses = []  # of the windows that are drawn: each learns from a canvas that it takes as it is
 
-        def act(hint: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-            strokes, canvas = self.rollout(hint, self.painter, self.drop * left, seen)
-            errors.append(self.error(canvas, hint, left) * len(hint))
-            return strokes, canvas
+        def act(hint: Tensor, seen: Tensor) -> tuple[list[Tensor], Tensor]:
+            strokes, canvas, going = self.rollout(hint, self.painter, self.drop * left, seen)
+            losses.append(self.loss(canvas, going, hint, left) * len(hint))
+            return cut(strokes, going), canvas
 
         found = passes(act, batch["image"], self.windows, self.image_size, self.stride, self.exact)
-        if not errors:  # nothing to draw, but other ranks wait for a gradient
+        if not losses:  # nothing to draw, but other ranks wait for a gradient
             return torch.stack([0 * p.sum() for p in self.parameters()]).sum()
-        return torch.stack(errors).sum() / sum(len(drawn) for drawn, _ in found)
+        return torch.stack(losses).sum() / sum(len(drawn) for drawn, _ in found)
 
     @torch.no_grad()
     def draw(
@@ -145,26 +164,32 @@ class CanvasDrawer(Drawer):
     def slide(self, images: Tensor, renderer: Renderer, order: str = ORDERS[0], strokes: int | None = None) -> list[Pass]:
         """Its passes over images (B, 1, H, W), with the canvases of a renderer."""
 
-        def act(hint: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-            return self.rollout(hint, renderer, canvas=seen, steps=strokes)
+        def act(hint: Tensor, seen: Tensor) -> tuple[list[Tensor], Tensor]:
+            made, canvas, going = self.rollout(hint, renderer, canvas=seen, steps=strokes)
+            return cut(made, going), canvas
 
         return passes(act, images, self.windows or (), self.image_size, self.stride, self.exact, order)
 
     def redrawn(self, images: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         if self.windows is None:
-            return super().redrawn(images, size)
+            strokes, _, going = self.rollout(images, self.exact)
+            self.used.update(going.sum(1))
+            return self.exact.render(strokes, size, going > 0.5), self.painter.render(strokes, self.image_size, going > 0.5)
         drawn = [w for found, _ in self.slide(images, self.exact) for w in found]
+        self.used.update(torch.tensor([len(rows) for _, _, rows in drawn] or [0.0]))
         return picture(drawn, self.exact, len(images), size).to(images.device), self.slide(images, self.painter)[-1][1]
 
     # --- what a translation means ---
 
-    def evaluate_batch(self, batch: dict[str, Tensor]) -> Tensor:
-        drawn = super().evaluate_batch(batch)
+    def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
+        super().evaluate_batch(batch)
         if name := judge_of(batch):
-            self.judges[name].update(self.strokes(batch["image"]).float(), drawn, batch, self.actions)
-        return drawn
+            strokes = self.strokes(batch["image"])
+            self.judges[name].update(strokes, self.exact.render(strokes, self.image_size), batch, self.actions)
 
     def log_truths(self, split: str) -> None:
+        if self.stop_cost:
+            self.log(f"{split}/strokes", self.used)
         for judge in self.judges.values():
             if judge.update_called:
                 self.log_dict({f"{split}/{name}": value for name, value in judge.compute().items()})
@@ -174,5 +199,5 @@ class CanvasDrawer(Drawer):
         self.log_truths("val")
 
     def on_test_epoch_end(self) -> None:
-        """test/class_colour; test/iou and of each type, box_precision, box_recall; test/corner_error, volume_iou: see ``translation``."""
+        """test/strokes: the mean number of a drawer that stops by itself. test/class_colour; test/iou and of each type, box_precision, box_recall; test/corner_error, volume_iou: see ``translation``."""
         self.log_truths("test")

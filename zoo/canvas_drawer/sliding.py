@@ -21,7 +21,7 @@ LONGER = 512  # pixels of the longer side of an image (§4.2)
 MOST_TILES = 16  # times LONGER: bounds the memory
 CHUNK = 256  # windows in a batch: bounds the memory
 
-Act = Callable[[Tensor, Tensor], tuple[Sequence[Tensor], Tensor]]
+Act = Callable[[Tensor, Tensor], tuple[list[Tensor], Tensor]]
 """Hints (n, C, S, S) and the canvases to start from (n, C', S, S), to the strokes of each, (T, A), and the canvases after them."""
 Window = tuple[int, Box, Tensor]
 """The number of its image, where it lies there, and its strokes (T, A), on its own scale."""
