@@ -10,7 +10,7 @@ from renderers.colour import colours
 if TYPE_CHECKING:
     from renderers.drawing import Drawing
 
-FACES = ((0, 2, 3, 1), (4, 5, 7, 6), (0, 1, 5, 4), (2, 6, 7, 3), (0, 4, 6, 2), (1, 3, 7, 5))
+FACES = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))
 """Of a box whose corner number is 4 x + 2 y + z, each 0 or 1: seen from outside, its corners turn to the left."""
 
 

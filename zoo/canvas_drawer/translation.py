@@ -82,8 +82,8 @@ def boxes_in(types: np.ndarray) -> list[Room]:
     for number in range(1, int(parts.max()) + 1):
         y, x = np.nonzero(parts == number)
         if len(y) >= SMALL * types.size:
-            box = (x.min() / width, y.min() / height, (x.max() + 1) / width, (y.max() + 1) / height)
-            found.append((int(types[y[0], x[0]]), box))
+            left, top, right, bottom = int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1
+            found.append((int(types[y[0], x[0]]), (left / width, top / height, right / width, bottom / height)))
     return found
 
 
