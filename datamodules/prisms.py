@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -25,11 +26,11 @@ class Scenes(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, i: int) -> tuple[Tensor, int]:
         """Prisms that lie apart along x, y or z, a fifth to half of the space long, in bright colours."""
-        generator = torch.Generator().manual_seed(self.first + i)
-        count = 1 + int(torch.randint(self.most, (1,), generator=generator))
+        rng = np.random.default_rng(self.first + i)  # torch's own generator looks at 32 bits of a seed only
+        count = int(rng.integers(1, self.most + 1))
         found: list[Tensor] = []
         while len(found) < count:
-            u = torch.rand(9, generator=generator)
+            u = torch.from_numpy(rng.random(9, np.float32))
             size = 0.2 + 0.3 * u[3:6]
             low = u[:3] * (1 - size)
             apart = [((low + size < a[:3]) | (low > a[3:6])).any() for a in found]

@@ -135,7 +135,7 @@ def test_one_stroke_can_be_found_by_descent(name):
     z = start.logit().requires_grad_()
     optimizer = torch.optim.Adam([z], 0.03)
     first = None
-    for _ in range(60):
+    for _ in range(90):
         loss = ((r.paint(r.blank(4, 32), z.sigmoid()) - target) ** 2).mean()
         first = loss.item() if first is None else first
         optimizer.zero_grad()
