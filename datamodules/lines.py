@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def line_art(image: Tensor, sigma: float = 2.0, strength: float = 0.98, sharpness: float = 60.0) -> Tensor:
+def line_art(image: Tensor, sigma: float = 3.0, strength: float = 0.96, sharpness: float = 60.0) -> Tensor:
     """The lines of photographs (B, 1, H, W) as light ink on dark paper, in [0, 1]: XDoG (Winnemöller et al., 2012).
 
     sigma: width of the lines, in pixels. strength: how much of the wider Gaussian counts. sharpness: of the soft threshold.

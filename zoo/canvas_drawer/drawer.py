@@ -32,7 +32,8 @@ class CanvasDrawer(Drawer):
     is little ink, a stroke does harm nearly anywhere at first: with equal weights the drawer learns to hide its strokes for good.
     drop: share of the strokes that training leaves off the canvas at first, falling to nothing; 0 is the paper's form. Later strokes learn
     to draw what is missing, where a drawer of few steps is taught to take many.
-    stop_cost: what a stroke costs, in units of the error: the drawer learns when to stop (the paper's §6 wishes for it). At each step after
+    coarse: share of the training, from its start, that paints at half of image_size: a quarter of the pixels, and the gradient of an edge
+    reaches twice as far. stop_cost: what a stroke costs, in units of the error: the drawer learns when to stop (the paper's §6 wishes for it). At each step after
     the first it says how likely it goes on; training paints with that much of the stroke, and drawing stops where it is less than 1/2.
     0: always N strokes. width, halvings: size of the network (see ``networks.DrawerNet``).
     windows: of a drawer that slides over images of any size (§3.4): the sides, in pixels, of the windows of each pass, multiples of
@@ -51,6 +52,7 @@ class CanvasDrawer(Drawer):
         image_size: int = 64,
         ink_weight: float = 0.0,
         drop: float = 0.0,
+        coarse: float = 0.0,
         stop_cost: float = 0.0,
         width: int = 256,
         halvings: int = 1,
@@ -64,7 +66,7 @@ class CanvasDrawer(Drawer):
             raise ValueError(f"windows are {list(windows)}; expected multiples of image_size, which is {image_size}")
         if windows is not None and (hint_channels, self.exact.channels) != (1, 1):
             raise ValueError(f"a drawer with windows draws ink in grey images; {renderer!r} or hint_channels={hint_channels} has colour")
-        self.steps, self.ink_weight, self.drop, self.stop_cost = steps, ink_weight, drop, stop_cost
+        self.steps, self.ink_weight, self.drop, self.coarse, self.stop_cost = steps, ink_weight, drop, coarse, stop_cost
         self.windows, self.stride = windows, image_size // 2 if overlap else image_size
         self.judges: Any = nn.ModuleDict(judges())  # of what a batch may bring along
         self.used = MeanMetric()
@@ -78,7 +80,8 @@ class CanvasDrawer(Drawer):
         self, hint: Tensor, renderer: Renderer, drop: float = 0.0, canvas: Tensor | None = None, steps: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A), the final canvas (B, C', S, S), and how much of each stroke was
-        painted, (B, N): 1 or 0, but in training anything between. drop: see the class. canvas: to start from; None for a blank one. steps:
+        painted, (B, N): 1 or 0, but in training anything between. drop: see the class. canvas: to start from, of any size; None for a blank one of
+        image_size². steps:
         at most so many of the N."""
         if hint.shape[1:] != (self.channels, self.image_size, self.image_size):
             raise ValueError(
@@ -88,7 +91,7 @@ class CanvasDrawer(Drawer):
         canvas = renderer.blank(len(hint), self.image_size, hint.device) if canvas is None else canvas
         features, state, actions, going = self.net.hint(hint), None, [], [hint.new_ones(len(hint))]
         for _ in range(min(self.steps, steps or self.steps)):
-            action, state = self.net(features, canvas, state)
+            action, state = self.net(features, resize(canvas, self.image_size), state)
             if self.stop_cost and actions:
                 go_on = action[:, -1].float()
                 going.append(going[-1] * (go_on if self.training else (go_on >= 0.5).float()))
@@ -116,16 +119,19 @@ class CanvasDrawer(Drawer):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """train/mse: mean squared error between the painter's final canvas and the target, per pixel. See ink_weight for the loss."""
-        left = 1 - self.trainer.global_step / self.trainer.estimated_stepping_batches if self.ink_weight or self.drop else 0.0
+        scheduled = self.ink_weight or self.drop or self.coarse
+        left = 1 - self.trainer.global_step / self.trainer.estimated_stepping_batches if scheduled else 0.0
+        size = self.image_size // 2 if left > 1 - self.coarse else self.image_size
         if self.windows is None:
-            _, canvas, going = self.rollout(batch["image"], self.painter, self.drop * left)
-            return self.loss(canvas, going, batch.get("target", batch["image"]), left)
+            blank = self.painter.blank(len(batch["image"]), size, self.device)
+            _, canvas, going = self.rollout(batch["image"], self.painter, self.drop * left, blank)
+            return self.loss(canvas, going, resize(batch.get("target", batch["image"]), size), left)
         losses = []  # of the windows that are drawn: each learns from a canvas that it takes as it is
 
         def act(hint: Tensor, seen: Tensor) -> tuple[list[Tensor], Tensor]:
-            strokes, canvas, going = self.rollout(hint, self.painter, self.drop * left, seen)
-            losses.append(self.loss(canvas, going, hint, left) * len(hint))
-            return cut(strokes, going), canvas
+            strokes, canvas, going = self.rollout(hint, self.painter, self.drop * left, resize(seen, size))
+            losses.append(self.loss(canvas, going, resize(hint, size), left) * len(hint))
+            return cut(strokes, going), resize(canvas, self.image_size)
 
         found = passes(act, batch["image"], self.windows, self.image_size, self.stride, self.exact)
         if not losses:  # nothing to draw, but other ranks wait for a gradient
