@@ -1,8 +1,8 @@
 """Canvas-Drawer on large images: python benchmarks/canvas_drawer.py speed | table RUNS | stops NAME
 
-speed: of drawing, each against a baseline in the same run. table: the paper's Table 2, of the training runs in a folder (one for each recipe
-canvas-drawer-sketches*, of equal length), into the method's README. stops: the error against the number of strokes of a drawer that
-knows when to stop, into the same README.
+speed: of drawing, each against a baseline in the same run. table: the paper's Table 2, of the training runs in a folder (one for each
+recipe canvas-drawer-sketches*, of equal length), into the method's README. stops: the error against the number of strokes of a drawer
+that knows when to stop, into the same README.
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ def speed() -> None:
     drawing = model.draw("sample:astronaut", ink="lines")
     (once,) = best(lambda: model.draw("sample:astronaut", ink="lines"))
     (large,) = best(lambda: model.draw("sample:astronaut", tiles=4, ink="lines"), rounds=2)
-    print(f"- a sketch of 512² ({len(drawing)} strokes, {cores}): {once:.2f} s; of 2,048²: {large:.2f} s; ratio {large / once:.1f}", flush=True)
+    print(
+        f"- a sketch of 512² ({len(drawing)} strokes, {cores}): {once:.2f} s; of 2,048²: {large:.2f} s; ratio {large / once:.1f}",
+        flush=True,
+    )
     full = torch.ones(1, 512, 512)  # no window is blank
     for order in sliding.ORDERS:
         draw = lambda order=order: model.draw(full, ink="light", order=order)  # noqa: E731
@@ -94,7 +97,10 @@ def table(runs: Path, images: int = 30) -> None:
             measured[name] = error(model, images), model.steps_trained
             print(name or "the first", *measured[name], flush=True)
     first = measured[""][0]
-    lines = ["| 512² sketches | paper's L2 | its ratio | mse here | ratio here | training steps |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| 512² sketches | paper's L2 | its ratio | mse here | ratio here | training steps |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for what, name, paper in ROWS:
         theirs = f"{paper:.2f} | {paper / ROWS[0][2]:.3f}" if paper else "– | –"
         ours = f"{measured[name][0]:.4f} | {measured[name][0] / first:.3f} | {measured[name][1]:,}" if name in measured else "– | – | –"

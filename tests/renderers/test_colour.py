@@ -62,7 +62,11 @@ PRISM = [0.1, 0.2, 0.3, 0.5, 0.9, 0.4, 1, 0.5, 0]
 def test_a_prism_is_seen_from_three_sides():
     r = renderers.get("prism")
     canvas = r.paint(r.blank(1, 400), torch.tensor([PRISM]))[0]
-    for (top, left), (across, down) in {(0, 0): ((0.1, 0.5), (0.2, 0.9)), (0, 200): ((0.3, 0.4), (0.2, 0.9)), (200, 0): ((0.1, 0.5), (0.3, 0.4))}.items():
+    for (top, left), (across, down) in {
+        (0, 0): ((0.1, 0.5), (0.2, 0.9)),
+        (0, 200): ((0.3, 0.4), (0.2, 0.9)),
+        (200, 0): ((0.1, 0.5), (0.3, 0.4)),
+    }.items():
         view = canvas[0, top : top + 200, left : left + 200]
         area = (across[1] - across[0]) * (down[1] - down[0]) * (0.46 * 400) ** 2
         assert view.sum().item() == pytest.approx(area, rel=0.02)

@@ -20,7 +20,19 @@ def random(name, n, seed=0):
 
 
 def test_the_registry_knows_the_contract():
-    assert {"bezier", "bezier-width", "bezier-colour", "qbc", "qbc-opaque", "line", "circle", "triangle", "rectangle", "pen", "prism"} <= set(NAMES)
+    assert {
+        "bezier",
+        "bezier-width",
+        "bezier-colour",
+        "qbc",
+        "qbc-opaque",
+        "line",
+        "circle",
+        "triangle",
+        "rectangle",
+        "pen",
+        "prism",
+    } <= set(NAMES)
 
 
 def test_unknown_name_suggests_the_nearest():

