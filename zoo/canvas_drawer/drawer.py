@@ -34,6 +34,8 @@ class CanvasDrawer(Drawer):
     to draw what is missing, where a drawer of few steps is taught to take many.
     coarse: share of the training, from its start, that paints at half of image_size: a quarter of the pixels, and the gradient of an edge
     reaches twice as far.
+    teacher: name of a trained drawer of the same image_size whose strokes it first learns to make, for ``taught`` of the training: drawn
+    through its columns of the same names, and no step more than the teacher makes. None: it learns from pixels alone, the paper's form.
     stop_cost: what a stroke costs, in units of the error: the drawer learns when to stop (the paper's §6 wishes for it). At each step after
     the first it says how likely it goes on; training paints with that much of the stroke, and drawing stops where it is less than 1/2.
     0: always N strokes. width, halvings: size of the network (see ``networks.DrawerNet``).
@@ -54,6 +56,8 @@ class CanvasDrawer(Drawer):
         ink_weight: float = 0.0,
         drop: float = 0.0,
         coarse: float = 0.0,
+        teacher: str | None = None,
+        taught: float = 0.5,
         stop_cost: float = 0.0,
         width: int = 256,
         halvings: int = 1,
@@ -70,6 +74,7 @@ class CanvasDrawer(Drawer):
         self.steps, self.ink_weight, self.drop, self.coarse, self.stop_cost = steps, ink_weight, drop, coarse, stop_cost
         self.windows, self.stride = windows, image_size // 2 if overlap else image_size
         self.judges: Any = nn.ModuleDict(judges())  # of what a batch may bring along
+        self.teacher_name, self.taught, self._teacher = teacher, taught, list[CanvasDrawer]()
         self.used = MeanMetric()
         self.net = DrawerNet(len(self.actions) + bool(stop_cost), self.exact.channels, hint_channels, image_size, lstm, width, halvings)
 
@@ -77,12 +82,35 @@ class CanvasDrawer(Drawer):
         """ink: what of the image is ink: ``light`` (on dark paper, as the network has learned it), ``dark``, or a photo's ``lines``."""
         return inked(image, ink) if self.channels == 1 else image  # colour has no ink
 
+    @property
+    def teacher(self) -> CanvasDrawer:
+        """Whose strokes it learns to make, frozen, on this module's device. ValueError unless its strokes and images are of this kind."""
+        if not self._teacher:
+            import zoo
+
+            teacher = zoo.load(str(self.teacher_name))
+            if not isinstance(teacher, CanvasDrawer) or not set(self.actions.columns) <= set(teacher.actions.columns):
+                raise ValueError(f"teacher {self.teacher_name!r} makes no strokes of {self.exact.name!r}: {' '.join(self.actions.columns)}")
+            if (teacher.channels, teacher.image_size, self.steps <= teacher.steps) != (self.channels, self.image_size, True):
+                raise ValueError(
+                    f"teacher {self.teacher_name!r} draws {teacher.steps} strokes of images ({teacher.channels}, {teacher.image_size}²);"
+                    f" this drawer {self.steps} of images ({self.channels}, {self.image_size}²)"
+                )
+            self._teacher.append(teacher)
+        return self._teacher[0].to(self.device)
+
     def rollout(
-        self, hint: Tensor, renderer: Renderer, drop: float = 0.0, canvas: Tensor | None = None, steps: int | None = None
+        self,
+        hint: Tensor,
+        renderer: Renderer,
+        drop: float = 0.0,
+        canvas: Tensor | None = None,
+        steps: int | None = None,
+        painted: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A), the final canvas (B, C', S', S'), and how much of each stroke was
         painted, (B, N): 1 or 0, but in training anything between. drop: see the class. canvas: to start from, of any size; None for a
-        blank one of image_size². steps: at most so many of the N."""
+        blank one of image_size². steps: at most so many of the N. painted: strokes (B, N, A) that are painted instead of its own."""
         if hint.shape[1:] != (self.channels, self.image_size, self.image_size):
             raise ValueError(
                 f"images are {tuple(hint.shape[1:])}; this drawer looks at ({self.channels}, {self.image_size}, {self.image_size}):"
@@ -99,10 +127,10 @@ class CanvasDrawer(Drawer):
                 going.append(going[-1] * (go_on if self.training else (go_on >= 0.5).float()))
             action = action[:, : len(self.actions)]
             with torch.autocast(hint.device.type, enabled=False):  # distances need float32
-                painted = renderer.paint(canvas, action.float())
+                after = renderer.paint(canvas, action.float() if painted is None else painted[:, len(actions)])
             if drop:
-                painted = torch.where(torch.rand(len(hint), 1, 1, 1, device=hint.device) < drop, canvas, painted)
-            canvas = painted if len(going) == 1 else canvas + going[-1][:, None, None, None] * (painted - canvas)
+                after = torch.where(torch.rand(len(hint), 1, 1, 1, device=hint.device) < drop, canvas, after)
+            canvas = after if len(going) == 1 else canvas + going[-1][:, None, None, None] * (after - canvas)
             actions.append(action.float())
         return torch.stack(actions, 1), canvas, torch.stack(going, 1).expand(-1, len(actions))
 
@@ -120,22 +148,36 @@ class CanvasDrawer(Drawer):
         return (error * (1 + self.ink_weight * left * target)).mean() + self.stop_cost * going.sum(1).mean()
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """train/mse: mean squared error between the painter's final canvas and the target, per pixel. See ink_weight for the loss."""
-        scheduled = self.ink_weight or self.drop or self.coarse
+        """train/mse: mean squared error between the painter's final canvas and the target, per pixel. See ink_weight for the loss.
+        train/taught: while there is a teacher, the mean squared error of the strokes' columns, which is the loss then."""
+        scheduled = self.ink_weight or self.drop or self.coarse or self.teacher_name
         left = 1 - self.trainer.global_step / self.trainer.estimated_stepping_batches if scheduled else 0.0
         size = self.image_size // 2 if left > 1 - self.coarse else self.image_size
+
+        def learn(hint: Tensor, seen: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+            """The loss, and what :meth:`rollout` returns."""
+            if self.teacher_name and left > 1 - self.taught:
+                with torch.no_grad():
+                    rows = self.teacher.rollout(hint, self.teacher.painter, canvas=seen, steps=self.steps)[0]
+                rows = self.teacher.actions.select(rows, " ".join(self.actions.columns))
+                strokes, canvas, going = self.rollout(hint, self.painter, canvas=seen, painted=rows)
+                loss = (strokes - rows).square().mean()
+                self.log("train/taught", loss, prog_bar=True)
+                return loss, strokes, canvas, going
+            strokes, canvas, going = self.rollout(hint, self.painter, self.drop * left, seen)
+            return self.loss(canvas, going, resize(target, size), left), strokes, canvas, going
+
+        image = batch["image"]
         if self.windows is None:
-            blank = self.painter.blank(len(batch["image"]), size, self.device)
-            _, canvas, going = self.rollout(batch["image"], self.painter, self.drop * left, blank)
-            return self.loss(canvas, going, resize(batch.get("target", batch["image"]), size), left)
+            return learn(image, self.painter.blank(len(image), size, self.device), batch.get("target", image))[0]
         losses = []  # of the windows that are drawn: each learns from a canvas that it takes as it is
 
         def act(hint: Tensor, seen: Tensor) -> tuple[list[Tensor], Tensor]:
-            strokes, canvas, going = self.rollout(hint, self.painter, self.drop * left, resize(seen, size))
-            losses.append(self.loss(canvas, going, resize(hint, size), left) * len(hint))
+            loss, strokes, canvas, going = learn(hint, resize(seen, size), hint)
+            losses.append(loss * len(hint))
             return cut(strokes, going), resize(canvas, self.image_size)
 
-        found = passes(act, batch["image"], self.windows, self.image_size, self.stride, self.exact)
+        found = passes(act, image, self.windows, self.image_size, self.stride, self.exact)
         if not losses:  # nothing to draw, but other ranks wait for a gradient
             return torch.stack([0 * p.sum() for p in self.parameters()]).sum()
         return torch.stack(losses).sum() / sum(len(drawn) for drawn, _ in found)
