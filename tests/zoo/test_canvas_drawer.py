@@ -433,3 +433,67 @@ def test_zoo_draw_has_an_order(zoo_list, tmp_path, capsys):
     assert all(a != b for a, b in pairwise(drawn))
     assert cli.main([*args, "tiny-drawer", "--order", "rows"]) == 1
     assert "looks at images as a whole" in capsys.readouterr().err
+
+
+# --- a teacher ---
+
+
+@pytest.fixture
+def teacher(zoo_list):
+    """A drawer of three curves with thickness, in the list."""
+    model = drawer(windows=None, width=24)
+    data = checkpoints.pack(model)
+    (zoo_list / "teacher.safetensors").write_bytes(data)
+    checkpoints.write_entries({"teacher": checkpoints.describe(model, "teacher", data, metrics=[])})
+    return "teacher"
+
+
+class Progress:
+    """A trainer at some step of 100."""
+
+    def __init__(self, step):
+        self.global_step, self.estimated_stepping_batches = step, 100
+
+
+@pytest.mark.parametrize("options", [{}, {"windows": None, "renderer": "bezier"}, {"windows": None, "renderer": "bezier-width-lab", "steps": 2}])
+def test_a_teachers_strokes_are_learned(teacher, options):
+    torch.manual_seed(1)
+    model = drawer(teacher=teacher, taught=0.5, **options).train()
+    torch.nn.init.normal_(model.net.out.weight, std=0.2)
+    logged = {}
+    model.log = lambda name, value, **kwargs: logged.setdefault(name, []).append(float(value.detach()))
+    model._trainer = Progress(10)
+    image = lines(16, 16) if model.windows is None else lines(24, 24)
+    optimizer = torch.optim.Adam(model.parameters(), 5e-3)
+    for _ in range(30):
+        loss = model.training_step({"image": image}, 0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert logged["train/taught"][-1] < 0.3 * logged["train/taught"][0]
+    assert "train/mse" not in logged  # no pixel is compared yet
+    assert not any("teacher" in key for key in model.state_dict())
+    model._trainer = Progress(60)
+    model.training_step({"image": image}, 0)
+    assert "train/mse" in logged
+
+
+def test_a_teacher_of_another_kind_is_refused(teacher, zoo_list):
+    for options, message in (
+        ({"teacher": "tiny-canvas"}, "'tiny-canvas' makes no strokes like those of 'bezier-width'"),
+        ({"teacher": teacher, "steps": 4}, "draws 3 strokes of images .* this drawer 4 of"),
+        ({"teacher": teacher, "image_size": 32}, r"this drawer 3 of images \(1, 32²\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _ = drawer(windows=None, **options).teacher
+
+
+def test_the_beginning_may_paint_at_half_the_size():
+    model = drawer(windows=None, coarse=0.5).train()
+    sizes = []
+    rollout = model.rollout
+    model.rollout = lambda hint, renderer, drop, canvas: sizes.append(canvas.shape[-1]) or rollout(hint, renderer, drop, canvas)
+    for step in (0, 40, 60):
+        model._trainer = Progress(step)
+        model.training_step({"image": lines(16, 16)}, 0).backward()
+    assert sizes == [8, 8, 16]

@@ -34,8 +34,8 @@ class CanvasDrawer(Drawer):
     to draw what is missing, where a drawer of few steps is taught to take many.
     coarse: share of the training, from its start, that paints at half of image_size: a quarter of the pixels, and the gradient of an edge
     reaches twice as far.
-    teacher: name of a trained drawer of the same image_size whose strokes it first learns to make, for ``taught`` of the training: drawn
-    through its columns of the same names, and no step more than the teacher makes. None: it learns from pixels alone, the paper's form.
+    teacher: name of a trained drawer of the same image_size, of as many steps at least, whose strokes it first learns to make, for
+    ``taught`` of the training: the columns of the same names. None: it learns from pixels alone, the paper's form.
     stop_cost: what a stroke costs, in units of the error: the drawer learns when to stop (the paper's §6 wishes for it). At each step after
     the first it says how likely it goes on; training paints with that much of the stroke, and drawing stops where it is less than 1/2.
     0: always N strokes. width, halvings: size of the network (see ``networks.DrawerNet``).
@@ -89,8 +89,8 @@ class CanvasDrawer(Drawer):
             import zoo
 
             teacher = zoo.load(str(self.teacher_name))
-            if not isinstance(teacher, CanvasDrawer) or not set(self.actions.columns) <= set(teacher.actions.columns):
-                raise ValueError(f"teacher {self.teacher_name!r} makes no strokes of {self.exact.name!r}: {' '.join(self.actions.columns)}")
+            if not isinstance(teacher, CanvasDrawer) or not set(self.actions.columns) & set(teacher.actions.columns):
+                raise ValueError(f"teacher {self.teacher_name!r} makes no strokes like those of {self.exact.name!r}")
             if (teacher.channels, teacher.image_size, self.steps <= teacher.steps) != (self.channels, self.image_size, True):
                 raise ValueError(
                     f"teacher {self.teacher_name!r} draws {teacher.steps} strokes of images ({teacher.channels}, {teacher.image_size}²);"
@@ -99,6 +99,11 @@ class CanvasDrawer(Drawer):
             self._teacher.append(teacher)
         return self._teacher[0].to(self.device)
 
+    def corrected(self, strokes: Tensor, shown: Tensor) -> Tensor:
+        """Strokes (..., A) with the columns that a teacher's (..., A') have too replaced by its."""
+        taught = self.teacher.actions
+        return torch.stack([taught.column(shown, n) if n in taught else self.actions.column(strokes, n) for n in self.actions.columns], -1)
+
     def rollout(
         self,
         hint: Tensor,
@@ -106,11 +111,12 @@ class CanvasDrawer(Drawer):
         drop: float = 0.0,
         canvas: Tensor | None = None,
         steps: int | None = None,
-        painted: Tensor | None = None,
+        shown: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A), the final canvas (B, C', S', S'), and how much of each stroke was
         painted, (B, N): 1 or 0, but in training anything between. drop: see the class. canvas: to start from, of any size; None for a
-        blank one of image_size². steps: at most so many of the N. painted: strokes (B, N, A) that are painted instead of its own."""
+        blank one of image_size². steps: at most so many of the N. shown: a teacher's strokes
+        (B, N, A'), whose columns are painted instead of its own."""
         if hint.shape[1:] != (self.channels, self.image_size, self.image_size):
             raise ValueError(
                 f"images are {tuple(hint.shape[1:])}; this drawer looks at ({self.channels}, {self.image_size}, {self.image_size}):"
@@ -127,7 +133,7 @@ class CanvasDrawer(Drawer):
                 going.append(going[-1] * (go_on if self.training else (go_on >= 0.5).float()))
             action = action[:, : len(self.actions)]
             with torch.autocast(hint.device.type, enabled=False):  # distances need float32
-                after = renderer.paint(canvas, action.float() if painted is None else painted[:, len(actions)])
+                after = renderer.paint(canvas, action.float() if shown is None else self.corrected(action.float(), shown[:, len(actions)]))
             if drop:
                 after = torch.where(torch.rand(len(hint), 1, 1, 1, device=hint.device) < drop, canvas, after)
             canvas = after if len(going) == 1 else canvas + going[-1][:, None, None, None] * (after - canvas)
@@ -157,11 +163,11 @@ class CanvasDrawer(Drawer):
         def learn(hint: Tensor, seen: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             """The loss, and what :meth:`rollout` returns."""
             if self.teacher_name and left > 1 - self.taught:
+                start = seen if self.windows else self.teacher.painter.blank(len(hint), size, self.device)
                 with torch.no_grad():
-                    rows = self.teacher.rollout(hint, self.teacher.painter, canvas=seen, steps=self.steps)[0]
-                rows = self.teacher.actions.select(rows, " ".join(self.actions.columns))
-                strokes, canvas, going = self.rollout(hint, self.painter, canvas=seen, painted=rows)
-                loss = (strokes - rows).square().mean()
+                    rows = self.teacher.rollout(hint, self.teacher.painter, canvas=start, steps=self.steps)[0]
+                strokes, canvas, going = self.rollout(hint, self.painter, canvas=seen, shown=rows)
+                loss = (strokes - self.corrected(strokes, rows)).square().mean()
                 self.log("train/taught", loss, prog_bar=True)
                 return loss, strokes, canvas, going
             strokes, canvas, going = self.rollout(hint, self.painter, self.drop * left, seen)
