@@ -19,7 +19,6 @@ import datamodules
 import zoo
 from zoo.canvas_drawer import sliding
 from zoo.checkpoints import atomic_write
-from zoo.drawer import Drawer
 from zoo.export import restore
 
 README = Path(__file__).parent.parent / "zoo" / "canvas_drawer" / "README.md"
@@ -77,14 +76,15 @@ def put(name: str, lines: list[str]) -> None:
 
 
 @torch.no_grad()
-def error(model: Drawer, images: int) -> float:
+def error(model: zoo.CanvasDrawer, images: int) -> float:
     """Mean squared error of the drawings, on the renderer itself, of the first test images."""
     data = datamodules.ImageNet(archive="imagenet-sample.zip", lines=True, image_size=512, batch_size=1)
     data.setup("test")
     errors = []
     for batch, _ in zip(data.test_dataloader(), range(images), strict=False):
         image = data.on_after_batch_transfer(batch, 0)["image"]
-        errors.append((model.redrawn(image, (512, 512))[0] - image).square().mean().item())
+        drawn = [window for found, _ in model.slide(image, model.exact) for window in found]
+        errors.append((sliding.picture(drawn, model.exact, 1, (512, 512)) - image).square().mean().item())
     return sum(errors) / len(errors)
 
 

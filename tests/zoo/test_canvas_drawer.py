@@ -455,7 +455,9 @@ class Progress:
         self.global_step, self.estimated_stepping_batches = step, 100
 
 
-@pytest.mark.parametrize("options", [{}, {"windows": None, "renderer": "bezier"}, {"windows": None, "renderer": "bezier-width-lab", "steps": 2}])
+@pytest.mark.parametrize(
+    "options", [{}, {"windows": None, "renderer": "bezier"}, {"windows": None, "renderer": "bezier-width-lab", "steps": 2}]
+)
 def test_a_teachers_strokes_are_learned(teacher, options):
     torch.manual_seed(1)
     model = drawer(teacher=teacher, taught=0.5, **options).train()
