@@ -11,8 +11,11 @@ from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 
+import renderers
 from datamodules.base import DataError, DataModule, hold_out
 from datamodules.folder import ENDINGS
+from renderers import Box
+from renderers.colour import colour_columns
 
 ROOMS = {
     "outside": (0, 0, 0),
@@ -27,8 +30,27 @@ COLOURS = np.array(list(ROOMS.values()), np.int64)
 TOLERANCE = 30  # how far, in the sum of three channels, a colour may lie from its type's
 STRAY = 0.02  # share of pixels that may be of other colours: blurred borders
 LARGEST = 64_000_000  # pixels
+SMALL = 0.005  # share of a plan below which a part is not a room
+MOST = 8  # rooms of a plan whose boxes a batch brings along
+Room = tuple[int, Box]
+"""The number of its type, and where it lies."""
 Pair = tuple[Tensor, Tensor]
 """A plan (1, S, S) uint8, dark lines on white, and the number of each pixel's type in ROOMS, (S, S) int64."""
+
+
+def boxes_in(types: np.ndarray) -> list[Room]:
+    """The rooms of a segmentation (H, W) of types: the box around each connected part of one type that is not ``outside``."""
+    from skimage.measure import label  # which takes a while to import
+
+    parts = label(types, background=0, connectivity=1)
+    height, width = types.shape
+    found = []
+    for number in range(1, int(parts.max()) + 1):
+        y, x = np.nonzero(parts == number)
+        if len(y) >= SMALL * types.size:
+            left, top, right, bottom = int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1
+            found.append((int(types[y[0], x[0]]), (left / width, top / height, right / width, bottom / height)))
+    return found
 
 
 def room_types(image: Image.Image, path: Path) -> np.ndarray:
@@ -83,7 +105,8 @@ class Pairs(Dataset[Pair]):
 class FloorPlans(DataModule):
     """Pairs of images of the same name and size: ``plans/NAME.png``, dark lines on white, and ``rooms/NAME.png``, its rooms in the colours
     of ROOMS. Batches: image (B, 1, S, S), the plan as light lines on black; target (B, 3, S, S), its rooms; label (B, S, S), their numbers
-    in ROOMS. Sorted by name, of every ten the first tests and the second validates; with fewer than ten, all are in every split.
+    in ROOMS; in training also ``strokes``, see :meth:`boxes`. Sorted by name, of every ten the first tests and the second validates; with
+    fewer than ten, all are in every split.
     """
 
     licence = "the user's own"
@@ -102,7 +125,20 @@ class FloorPlans(DataModule):
         plan, types = batch
         made = super().on_after_batch_transfer((255 - plan, types), dataloader_idx)
         palette = torch.tensor(COLOURS, device=plan.device) / 255
-        return made | {"target": palette[types].movedim(-1, 1), "palette": palette}
+        made |= {"target": palette[types].movedim(-1, 1), "palette": palette}
+        return made | {"strokes": self.boxes(types, palette)} if self.learning else made
+
+    def boxes(self, types: Tensor, palette: Tensor) -> Tensor:
+        """The boxes around the rooms of segmentations (B, S, S), as strokes (B, MOST, 7) of ``rectangle-lab``, as one reads; then empty
+        ones of the colour of outside. Of more than MOST rooms the largest."""
+        made = torch.zeros(len(types), MOST, 7, device=types.device)
+        made[..., 4:] = colour_columns(renderers.get("rectangle-lab").actions, palette[0])
+        colours = colour_columns(renderers.get("rectangle-lab").actions, palette).clamp(0, 1)
+        for rows, plan in zip(made, types.cpu().numpy(), strict=True):
+            found = sorted(boxes_in(plan), key=lambda room: -(room[1][2] - room[1][0]) * (room[1][3] - room[1][1]))[:MOST]
+            for row, (kind, box) in zip(rows, sorted(found, key=lambda room: (room[1][1], room[1][0])), strict=False):
+                row[:] = torch.cat([row.new_tensor(box), colours[kind]])
+        return made
 
 
 class MadePlans(Dataset[Pair]):

@@ -1,5 +1,7 @@
 """Floor plans, prisms, line drawings: what is made here, and pairs of files."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,9 @@ from PIL import Image
 from tiny_files import write_plans
 
 import datamodules
+import renderers
 from datamodules.base import DataError
-from datamodules.floorplans import ROOMS
+from datamodules.floorplans import MOST, ROOMS
 from datamodules.lines import line_art
 
 
@@ -55,6 +58,18 @@ def test_coloured_mnist_is_grey_and_in_the_colour_of_its_class(data_root):
         torch.testing.assert_close(target, image * batch["palette"][label][:, None, None])
     inverted = datamodules.ColoredMNIST(image_size=28, invert=True).on_after_batch_transfer(raw, 0)
     torch.testing.assert_close(inverted["target"], batch["target"])
+
+
+def test_the_boxes_of_a_batch_are_its_target():
+    data = datamodules.SyntheticFloorPlans(train=20, image_size=64, batch_size=6)
+    data.setup("fit")
+    raw = next(iter(data.train_dataloader()))
+    assert "strokes" not in data.on_after_batch_transfer(raw, 0)  # for training only
+    data.trainer = SimpleNamespace(training=True)
+    batch = data.on_after_batch_transfer(raw, 0)
+    assert batch["strokes"].shape == (6, MOST, 7)
+    drawn = renderers.get("rectangle-lab").render(batch["strokes"], 64)
+    torch.testing.assert_close(drawn, batch["target"], atol=0.01, rtol=0)
 
 
 # --- pairs of files ---
@@ -126,8 +141,6 @@ def test_pictures_become_line_drawings(data_root, image_folder):
 
 
 def test_training_crops_are_taken_anywhere(image_folder):
-    from types import SimpleNamespace
-
     data = datamodules.ImageFolder(str(image_folder), image_size=8, side=32)
     data.trainer = SimpleNamespace(training=True)
     ramp = torch.arange(32.0).view(1, 1, 1, 32).expand(64, 1, 32, 32).to(torch.uint8)

@@ -35,10 +35,11 @@ class CanvasDrawer(Drawer):
     coarse: share of the training, from its start, that paints at half of image_size: a quarter of the pixels, and the gradient of an edge
     reaches twice as far.
     teacher: name of a trained drawer of the same image_size, of as many steps at least, whose strokes it first learns to make, for
-    ``taught`` of the training: the columns of the same names. None: it learns from pixels alone, the paper's form.
-    stop_cost: what a stroke costs, in units of the error: the drawer learns when to stop (the paper's §6 wishes for it). At each step after
-    the first it says how likely it goes on; training paints with that much of the stroke, and drawing stops where it is less than 1/2.
-    0: always N strokes. width, halvings: size of the network (see ``networks.DrawerNet``).
+    ``taught`` of the training: the columns of the same names. ``data``: the strokes that batches bring along (of floor plans, boxes
+    found in the pixels of the target). None: it learns from pixels alone, the paper's form.
+    stop_cost: what a stroke costs, in units of the error: the drawer learns when to stop (the paper's §6 wishes for it). At each step
+    after the first it says how likely it goes on; training paints with that much of the stroke, and drawing stops where it is less than
+    1/2. 0: always N strokes. width, halvings: size of the network (see ``networks.DrawerNet``).
     windows: of a drawer that slides over images of any size (§3.4): the sides, in pixels, of the windows of each pass, multiples of
     image_size; (128, 64) is the hierarchical drawer. Each is looked at as image_size² pixels. overlap: windows lie half a window apart, and
     see what was drawn in them before; or side by side.
@@ -101,7 +102,7 @@ class CanvasDrawer(Drawer):
 
     def corrected(self, strokes: Tensor, shown: Tensor) -> Tensor:
         """Strokes (..., A) with the columns that a teacher's (..., A') have too replaced by its."""
-        taught = self.teacher.actions
+        taught = self.actions if self.teacher_name == "data" else self.teacher.actions
         return torch.stack([taught.column(shown, n) if n in taught else self.actions.column(strokes, n) for n in self.actions.columns], -1)
 
     def rollout(
@@ -163,9 +164,12 @@ class CanvasDrawer(Drawer):
         def learn(hint: Tensor, seen: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             """The loss, and what :meth:`rollout` returns."""
             if self.teacher_name and left > 1 - self.taught:
-                start = seen if self.windows else self.teacher.painter.blank(len(hint), size, self.device)
-                with torch.no_grad():
-                    rows = self.teacher.rollout(hint, self.teacher.painter, canvas=start, steps=self.steps)[0]
+                if self.teacher_name == "data":
+                    rows = batch["strokes"][:, : self.steps]
+                else:
+                    start = seen if self.windows else self.teacher.painter.blank(len(hint), size, self.device)
+                    with torch.no_grad():
+                        rows = self.teacher.rollout(hint, self.teacher.painter, canvas=start, steps=self.steps)[0]
                 strokes, canvas, going = self.rollout(hint, self.painter, canvas=seen, shown=rows)
                 loss = (strokes - self.corrected(strokes, rows)).square().mean()
                 self.log("train/taught", loss, prog_bar=True)

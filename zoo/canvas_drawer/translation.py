@@ -10,14 +10,11 @@ from torch import Tensor
 from torchmetrics import Metric
 
 import renderers
-from datamodules.floorplans import COLOURS, ROOMS
+from datamodules.floorplans import COLOURS, ROOMS, SMALL, Room, boxes_in
 from renderers import ActionSpace, Box, Drawing
 from renderers.colour import colours, rgb_to_lab
 
 GRID = 64  # cells along a plan's sides, on which boxes are compared
-SMALL = 0.005  # share of a plan below which a box is not a room
-Room = tuple[int, Box]
-"""The number of its type, and where it lies."""
 
 
 def nearest(rgb: Tensor, palette: Tensor) -> Tensor:
@@ -69,21 +66,6 @@ def boxes_of(strokes: Tensor, actions: ActionSpace, palette: Tensor) -> list[Roo
         if kind and seen >= SMALL * GRID**2 and 2 * seen >= int(cells.sum()):
             (x0, y0), (x1, y1) = low[i].tolist(), high[i].tolist()
             found.append((kind, (x0, y0, x1, y1)))
-    return found
-
-
-def boxes_in(types: np.ndarray) -> list[Room]:
-    """The rooms of a segmentation (H, W) of types: the box around each connected part of one type that is not ``outside``."""
-    from skimage.measure import label  # which takes a while to import
-
-    parts = label(types, background=0, connectivity=1)
-    height, width = types.shape
-    found = []
-    for number in range(1, int(parts.max()) + 1):
-        y, x = np.nonzero(parts == number)
-        if len(y) >= SMALL * types.size:
-            left, top, right, bottom = int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1
-            found.append((int(types[y[0], x[0]]), (left / width, top / height, right / width, bottom / height)))
     return found
 
 
