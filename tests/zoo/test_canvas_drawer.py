@@ -490,6 +490,13 @@ def test_a_teacher_of_another_kind_is_refused(teacher, zoo_list):
             _ = drawer(windows=None, **options).teacher
 
 
+def test_the_loss_may_be_absolute():
+    canvas, target, going = torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5), torch.ones(1, 3)
+    assert drawer().loss(canvas, going, target, 1.0).item() == 0.25
+    assert drawer(absolute=True).loss(canvas, going, target, 1.0).item() == 0.5
+    assert drawer(ink_weight=2.0, stop_cost=0.1).loss(canvas, going, target, 0.5).item() == pytest.approx(0.25 * 1.5 + 0.3)
+
+
 def test_the_beginning_may_paint_at_half_the_size():
     model = drawer(windows=None, coarse=0.5).train()
     sizes = []
