@@ -88,7 +88,7 @@ def error(model: zoo.CanvasDrawer, images: int) -> float:
     return sum(errors) / len(errors)
 
 
-def table(runs: Path, images: int = 20) -> None:
+def table(runs: Path, images: int = 12) -> None:
     measured = {}
     for _, name, _ in ROWS:
         found = sorted((runs / f"canvas-drawer-sketches{name}").rglob("last.ckpt"))
