@@ -36,7 +36,7 @@ from PIL import Image
 
 import renderers
 import zoo
-from datamodules import mnist, omniglot, sketch_files, stored
+from datamodules import floorplans, mnist, omniglot, sketch_files, stored
 from datamodules.base import DataError
 from datamodules.folder import Files
 from datamodules.pictures import Archive
@@ -187,6 +187,7 @@ def parsers() -> dict[str, Parser]:
     configs = [json.loads((HERE / "good" / "config.json").read_text())]
     others = (
         zoo.CanvasDrawer(steps=1, image_size=16),
+        zoo.CanvasDrawer("bezier-width", steps=1, image_size=16, windows=[32, 16], stop_cost=0.1, halvings=2),
         zoo.SketchRNN(encoder_size=4, decoder_size=4, z_size=2, mixtures=1),
         zoo.NeuralRenderer(size=32, width=0.125),
         zoo.SARA(image_size=16, width=0.125, steps=9, levels=[1, 2], discount=0.0),
@@ -218,6 +219,8 @@ def parsers() -> dict[str, Parser]:
     )
     names = ("train.npy", "valid.npy", "test.npy")
     pictures = [png(), png("RGBA"), png("P"), png("L", "JPEG"), png("RGB", "WEBP"), png("P", "GIF"), png("RGB", "BMP"), png("L", "TIFF")]
+    plan = io.BytesIO()
+    Image.new("RGB", (16, 16), floorplans.ROOMS["kitchen"]).save(plan, "PNG")
     with Image.open(io.BytesIO(png("1", side=105))) as page:
         small = io.BytesIO()
         page.save(small, "PNG")
@@ -261,6 +264,7 @@ def parsers() -> dict[str, Parser]:
         "strokes": Parser("npz", packed, [shard.read_bytes()], DataError),
         "brush": Parser("myb", libmypaint.read_brush, [brush], libmypaint.MyPaintError, as_json, json=True),
         "folder": Parser("png", fit, pictures, DataError),
+        "floorplans": Parser("png", lambda path: floorplans.Pairs([(path, path)], 16)[0], [plan.getvalue(), *pictures], DataError),
         "pictures": Parser("zip", all_of, [faces(png("RGB", "JPEG"))], DataError),
         "pictures-inside": Parser("zip", all_of, [png("RGB", "JPEG")], DataError, faces),
     }

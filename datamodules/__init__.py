@@ -1,10 +1,12 @@
 """Where images and strokes come from: Lightning data modules that download, check, split and batch."""
 
 from datamodules.base import DataModule, Images
+from datamodules.floorplans import FloorPlans, SyntheticFloorPlans
 from datamodules.folder import ImageFolder
-from datamodules.mnist import KMNIST, MNIST
+from datamodules.mnist import KMNIST, MNIST, ColoredMNIST
 from datamodules.omniglot import Omniglot
 from datamodules.pictures import CelebA, ImageNet
+from datamodules.prisms import Prisms
 from datamodules.sketches import Sketches
 from datamodules.stored import StoredStrokes
 from datamodules.strokes import Strokes
@@ -15,12 +17,16 @@ __all__ = [
     "MNIST",
     "SVHN",
     "CelebA",
+    "ColoredMNIST",
     "DataModule",
+    "FloorPlans",
     "ImageFolder",
     "ImageNet",
     "Images",
     "Omniglot",
+    "Prisms",
     "Sketches",
     "StoredStrokes",
     "Strokes",
+    "SyntheticFloorPlans",
 ]

@@ -21,6 +21,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, default_collate
 from tqdm import tqdm
 
+from datamodules.lines import line_art
+
 SPLITS = ("train", "val", "test")
 
 
@@ -153,6 +155,13 @@ def resize(images: Tensor, size: int | tuple[int, int]) -> Tensor:
     return F.interpolate(images, shape, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
 
 
+def cropped(images: Tensor, size: int, anywhere: bool) -> Tensor:
+    """A part (B, C, size, size) of images (B, C, S, S): the middle, or ``anywhere``, at random, elsewhere in each."""
+    spare = images.shape[-1] - size
+    corners = torch.randint(spare + 1, (len(images), 2)).tolist() if anywhere else [[spare // 2] * 2] * len(images)
+    return torch.stack([image[:, y : y + size, x : x + size] for image, (y, x) in zip(images, corners, strict=True)])
+
+
 class Batches(DistributedSampler[Any]):
     """The batches of one rank, as indices. The k-th batch of a training run follows from the seed and k alone, whatever was stopped and
     resumed in between; its rank's are every ``world_size``-th. (Lightning leaves a DistributedSampler as it is.)"""
@@ -202,7 +211,8 @@ class DataModule(LightningDataModule):
     """Images for drawers. One method to implement: :meth:`split`. Batches are dicts: image (B, C, S, S) float32 in [0, 1], label (B,).
 
     root: folder of the data (see :func:`data_root`). image_size: S in pixels. workers: processes that load.
-    invert: turn dark ink on white paper into white ink on black, and back.
+    invert: turn dark ink on white paper into white ink on black, and back. side: images are scaled to side² and cropped to S² (the middle;
+    at random in training); None for S. lines: photographs become line drawings (see :mod:`datamodules.lines`), (B, 1, S, S).
     """
 
     licence: str = ""
@@ -211,10 +221,21 @@ class DataModule(LightningDataModule):
     remotes: ClassVar[dict[str, tuple[int, str]]] = {}  # file -> bytes, sha256
     held_out = 5000
 
-    def __init__(self, root: str | None = None, batch_size: int = 64, image_size: int = 64, workers: int = 0, invert: bool = False):
+    def __init__(
+        self,
+        root: str | None = None,
+        batch_size: int = 64,
+        image_size: int = 64,
+        workers: int = 0,
+        invert: bool = False,
+        side: int | None = None,
+        lines: bool = False,
+    ):
         super().__init__()
-        self.root, self.batch_size, self.image_size = data_root(root), batch_size, image_size
-        self.workers, self.invert = workers, invert
+        if side is not None and side < image_size:
+            raise ValueError(f"side is {side}; expected at least image_size, {image_size}, which is cropped out of it")
+        self.root, self.batch_size, self.image_size, self.side = data_root(root), batch_size, image_size, side or image_size
+        self.workers, self.invert, self.lines = workers, invert, lines
         self.datasets: dict[str, Dataset[Any]] = {}
 
     @classmethod
@@ -269,7 +290,7 @@ class DataModule(LightningDataModule):
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Each training batch starts its own random numbers, so that a resumed run sees those of an uninterrupted one."""
-        if self.trainer is not None and self.trainer.training:
+        if self.trainer is not None and self.learning:
             torch.manual_seed(seed_of(done(self.trainer), self.trainer.global_rank, 1))
         return batch
 
@@ -284,10 +305,19 @@ class DataModule(LightningDataModule):
 
     predict_dataloader = test_dataloader
 
+    @property
+    def learning(self) -> bool:
+        """Whether a training batch is being made ready."""
+        return self.trainer is not None and bool(self.trainer.training)
+
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
-        """Resize on the training device."""
+        """Resize, crop, find lines: on the training device."""
         image, label = batch
-        image = resize(image, self.image_size)
+        image = resize(image, self.side)
+        if self.side > self.image_size:
+            image = cropped(image, self.image_size, self.learning)
+        if self.lines:
+            image = line_art(image.mean(1, keepdim=True))
         return {"image": 1 - image if self.invert else image, "label": label}
 
 

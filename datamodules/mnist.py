@@ -1,4 +1,4 @@
-"""MNIST and KMNIST: 28² grey images in IDX files."""
+"""MNIST, KMNIST and Coloured MNIST: 28² grey images in IDX files."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import zipfile
 import zlib
 from pathlib import Path
 from tokenize import TokenError
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from datamodules.base import DataError, DataModule, Images
 
@@ -72,6 +73,24 @@ class MNIST(DataModule):
 
     def split(self, name: str) -> Images:
         return self.held(self.read("test" if name == "test" else "train"), name)
+
+
+class ColoredMNIST(MNIST):
+    """MNIST as a translation (Canvas-Drawer §4.3): the image is grey, the ``target`` (B, 3, S, S) the same digit in its class's colour.
+
+    Batches also hold the ten colours, ``palette`` (10, 3).
+    """
+
+    palette: ClassVar[tuple[str, ...]] = (
+        *("e6194b", "3cb44b", "ffe119", "4363d8", "f58231"),  # far from each other, and none of them dark
+        *("911eb4", "42d4f4", "f032e6", "bfef45", "fabed4"),
+    )
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
+        made = super().on_after_batch_transfer(batch, dataloader_idx)
+        grey = 1 - made["image"] if self.invert else made["image"]
+        palette = torch.tensor([list(bytes.fromhex(c)) for c in self.palette], device=grey.device) / 255
+        return made | {"target": grey * palette[made["label"]][:, :, None, None], "palette": palette}
 
 
 def read_npz(path: Path, ndim: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
-from datamodules.base import DataError, DataModule, Images, Remote, cache, hold_out
+from datamodules.base import DataError, DataModule, Images, Remote, cache, cropped, hold_out
 from datamodules.folder import ENDINGS
 
 LARGEST_FILE = 64 << 20  # bytes of one picture, unpacked
@@ -125,18 +125,16 @@ class Pictures(DataModule):
         chosen = self.choose(archive.names, name)
         if not chosen:
             raise DataError(f"{archive.path}: none of its {len(archive.names)} images is for {name}.")
-        size = round(self.image_size * self.margin) if name == "train" else self.image_size
+        size = round(self.image_size * self.margin) if name == "train" and self.side == self.image_size else self.side
         folders = sorted({n.split("/")[-2] for n in archive.names if "/" in n})
         labels = [folders.index(n.split("/")[-2]) if "/" in n else 0 for n in chosen]
         return Images(decoded(archive, chosen, size, self.crop), torch.tensor(labels))
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
         image, label = batch
-        spare = image.shape[-1] - self.image_size
-        if self.trainer is not None and self.trainer.training:
-            if spare:
-                top, left = torch.randint(spare + 1, (2,)).tolist()
-                image = image[..., top : top + self.image_size, left : left + self.image_size]
+        if self.learning:
+            if self.side == self.image_size:  # it has a margin
+                image = cropped(image, self.image_size, anywhere=True)
             if self.flip:
                 mirrored = torch.rand(len(image), 1, 1, 1, device=image.device) < 0.5
                 image = torch.where(mirrored, image.flip(-1), image)

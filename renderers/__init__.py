@@ -52,5 +52,5 @@ def nearest(name: str, known: list[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-from renderers import curves, mypaint, pen, shapes  # noqa: E402, F401  (each registers its renderers)
+from renderers import curves, mypaint, pen, prism, shapes  # noqa: E402, F401  (each registers its renderers)
 from renderers.drawing import Drawing, grid  # noqa: E402

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from renderers.colour import colours
+
 Box = tuple[float, float, float, float]
 """A rectangle (left, top, right, bottom) as fractions of the canvas."""
 
@@ -211,12 +213,12 @@ class Overlay(Renderer):
         """Opacity (B, height, width) in [0, 1] of strokes (B, A)."""
 
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
-        return blend(canvas, self.opacity(action, *canvas.shape[-2:]), self.actions.select(action, "red green blue"))
+        return blend(canvas, self.opacity(action, *canvas.shape[-2:]), colours(self.actions, action))
 
     def paint_all(self, canvas: Tensor, actions: Tensor) -> Tensor:
         """Canvases (B, 3, H, W) after k strokes each, (B, k, A): as :meth:`paint` k times, but their opacities are found in one batch."""
         alphas = self.opacity(actions.flatten(0, 1), *canvas.shape[-2:]).unflatten(0, actions.shape[:2])
-        for alpha, colour in zip(alphas.unbind(1), self.actions.select(actions, "red green blue").unbind(1), strict=True):
+        for alpha, colour in zip(alphas.unbind(1), colours(self.actions, actions).unbind(1), strict=True):
             canvas = blend(canvas, alpha, colour)
         return canvas
 

@@ -140,7 +140,7 @@ class Drawing:
         return self.exact().render(self.strokes[None], self.shape(size))[0]
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
-        """Write a file; its ending chooses the format: .svg .json .png .gif .mp4 .gcode (options: see ``renderers.export``).
+        """Write a file; its ending chooses the format: .svg .json .png .gif .mp4 .gcode, .obj (options: see ``renderers.export``).
 
         The file appears whole or not at all. Raises ValueError for an unknown ending, OSError where it cannot be written.
         """

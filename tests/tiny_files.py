@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 import datamodules
+from datamodules.floorplans import ROOMS
 from renderers import libmypaint, mypaint
 
 
@@ -102,3 +103,17 @@ def write_pictures(path: Path, names: list[str], seed: int = 0) -> Path:
             colours.resize((44, 54), Image.Resampling.BICUBIC).save(data, "JPEG", quality=95)
             z.writestr(name, data.getvalue())
     return path
+
+
+def write_plans(folder: Path, n: int = 12) -> Path:
+    """Pairs of a plan and its segmentation: a living room and a kitchen, with dark walls."""
+    for name in ("plans", "rooms"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for i in range(n):
+        plan, rooms = Image.new("RGB", (40, 40), "white"), Image.new("RGB", (40, 40))
+        for box, kind in (((4, 4, 14 + i, 36), "living room"), ((14 + i, 4, 36, 36), "kitchen")):
+            ImageDraw.Draw(plan).rectangle(box, outline="black", width=2)
+            ImageDraw.Draw(rooms).rectangle(box, fill=ROOMS[kind])
+        plan.save(folder / "plans" / f"{i:02}.png")
+        rooms.save(folder / "rooms" / f"{i:02}.png")
+    return folder

@@ -23,12 +23,14 @@ __all__ = [
     "SketchRNN",
     "load",
     "names",
+    "rooms",
     "stylize",
     "visualize",
 ]
 
 if TYPE_CHECKING:
     from zoo.canvas_drawer import CanvasDrawer, CanvasNetwork
+    from zoo.canvas_drawer.translation import rooms
     from zoo.checkpoints import load, names
     from zoo.drawer import Drawer
     from zoo.neural_painter import NeuralPainterGAN, NeuralPainterVAE, PainterAgent
@@ -44,6 +46,7 @@ _homes = {  # what `zoo.X` is, and the module it is imported from when first ask
     "Painter": "zoo.painter",
     "CanvasDrawer": "zoo.canvas_drawer",
     "CanvasNetwork": "zoo.canvas_drawer",
+    "rooms": "zoo.canvas_drawer.translation",
     "NeuralRenderer": "zoo.sara",
     "SARA": "zoo.sara",
     "NeuralPainterGAN": "zoo.neural_painter",

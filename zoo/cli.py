@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import os
 import pickle
 import sys
@@ -27,7 +28,8 @@ common options:
   --config RECIPE          a name of zoo/recipes, e.g. canvas-drawer-mnist, or a file; options after it override it
   --model CLASS            CanvasDrawer, CanvasNetwork, NeuralPainterGAN, NeuralPainterVAE, NeuralRenderer, PainterAgent, SARA, SketchRNN;
                            --model.ARGUMENT sets its arguments
-  --data CLASS             MNIST, KMNIST, Omniglot, SVHN, CelebA, ImageNet, ImageFolder, Strokes, StoredStrokes, Sketches;
+  --data CLASS             MNIST, KMNIST, ColoredMNIST, Omniglot, SVHN, CelebA, ImageNet, ImageFolder, FloorPlans, SyntheticFloorPlans,
+                           Prisms, Strokes, StoredStrokes, Sketches;
                            --data.ARGUMENT sets its arguments
   --data.root FOLDER       where the data is (default: $ZOO_DATA, else a cache folder)
   --init_from NAME         start from a checkpoint's weights, with its class and arguments (fit); a folder or org/repo too
@@ -67,9 +69,17 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--strokes", type=int, metavar="N", help="at most N strokes (of each tile)")
     c.add_argument("--refine", type=int, metavar="N", help="SARA: move all strokes by N gradient steps at the end, for a closer likeness")
     c.add_argument("--ink", choices=["auto", "light", "dark", "lines"], help="what of the image is ink; lines: those of a photograph")
+    c.add_argument("--order", choices=["phases", "rows", "flood"], help="in which a sliding drawer goes over its windows (default phases)")
     c.add_argument("--renderer", metavar="NAME", help="paint the strokes with another renderer")
     c.add_argument("--device", default="cpu", help="cpu, cuda, mps")
     add_output(c, "with several images it holds {name}, e.g. out/{name}.svg")
+
+    c = commands.add_parser("rooms", help="the rooms of a floor plan as boxes, in JSON")
+    c.add_argument("image", metavar="PLAN", help="an image file: dark walls on white")
+    c.add_argument(
+        "--model", required=True, metavar="NAME", help="one of floor plans: a name of `zoo list`, a folder, or org/repo on the Hub"
+    )
+    c.add_argument("--out", required=True, type=Path, metavar="FILE.json", help="{rooms: [{room, box: [left, top, right, bottom]}]}")
 
     c = commands.add_parser("sample", help="draw new sketches with a sketch-rnn")
     c.add_argument("--n", type=int, default=25, help="how many (default 25)")
@@ -123,7 +133,10 @@ def parser() -> argparse.ArgumentParser:
 
 def add_output(c: argparse.ArgumentParser, note: str) -> None:
     c.add_argument(
-        "--out", required=True, metavar="FILE", help=f"its ending is the format: .svg .json .png .gif .mp4 .gcode; {note}".rstrip("; ")
+        "--out",
+        required=True,
+        metavar="FILE",
+        help=f"its ending is the format: .svg .json .png .gif .mp4 .gcode, .obj for prisms; {note}".rstrip("; "),
     )
     c.add_argument("--size", type=int, metavar="PIXELS", help="longer side of a .png, .gif or .mp4")
     c.add_argument("--page", type=float, nargs=2, metavar="MM", help=".gcode: width and height of the page (default 210 297)")
@@ -179,7 +192,7 @@ def cmd_draw(args: argparse.Namespace) -> int:
     model = zoo.load(args.model, device=args.device)
     if not isinstance(model, Drawer):
         raise ValueError(f"{args.model} is a {type(model).__name__}, which paints strokes but makes none; `zoo list` says which draw")
-    options = {name: value for name in ("ink", "refine") if (value := getattr(args, name)) is not None}
+    options = {name: value for name in ("ink", "refine", "order") if (value := getattr(args, name)) is not None}
     known = {*inspect.signature(model.draw).parameters, *inspect.signature(model.prepare).parameters}
     if foreign := [f"--{name}" for name in options if name not in known or (name == "ink" and model.channels != 1)]:
         raise ValueError(f"{args.model} has no {', '.join(foreign)}; `zoo show {args.model}` tells what it is")
@@ -188,6 +201,23 @@ def cmd_draw(args: argparse.Namespace) -> int:
         drawing = drawing.to(args.renderer) if args.renderer else drawing
         drawing.save(out, **save_options(args))
         print(f"{out}: {len(drawing)} strokes")
+    return 0
+
+
+def cmd_rooms(args: argparse.Namespace) -> int:
+    if args.out.suffix.lower() != ".json":
+        raise ValueError(f"{args.out}: rooms are saved as .json")
+    check_outputs([args.out])
+
+    import zoo
+    from zoo.checkpoints import atomic_write
+
+    model = zoo.load(args.model)
+    if not isinstance(model, zoo.CanvasDrawer):
+        raise ValueError(f"{args.model} is a {type(model).__name__}; this command needs a CanvasDrawer of floor plans: see `zoo list`")
+    found = zoo.rooms(model.draw(args.image))
+    atomic_write(args.out, json.dumps({"rooms": found}, indent=1).encode())
+    print(f"{args.out}: {len(found)} rooms")
     return 0
 
 

@@ -70,6 +70,10 @@ class Drawer(LightningModule, ABC):
     def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Strokes (B, T, A) in [0, 1] that draw images (B, C, image_size, image_size), values in [0, 1]."""
 
+    def drawn(self, images: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
+        """The strokes (T, A) of each image: fewer than :meth:`strokes` where a drawer stops by itself."""
+        return list(self.strokes(images, generator))
+
     def prepare(self, image: Tensor) -> Tensor:
         """What a drawer does to an image (1, C, side, side) before it looks at it; its keyword arguments are options of :meth:`draw`."""
         return image
@@ -93,7 +97,7 @@ class Drawer(LightningModule, ABC):
         paper = torch.tensor(self.exact.background, device=self.device).mean()
         inked = (batch - paper).abs().mean((1, 2, 3)) >= BLANK if tiles > 1 else torch.ones(1, dtype=torch.bool)
         chunks = tqdm(batch[inked].split(CHUNK) if inked.any() else (), desc="tiles", unit_scale=CHUNK, delay=2, leave=False)
-        made = [rows for chunk in chunks for rows in self.strokes(chunk, generator)[:, :strokes].float().cpu()]
+        made = [rows[:strokes].float().cpu() for chunk in chunks for rows in self.drawn(chunk, generator)]
         if tiles == 1:
             return Drawing(made[0], self.exact.name, aspect)
         name, none = self.exact.place(torch.zeros(0, len(self.actions)), (0, 0, 1, 1))
@@ -101,14 +105,18 @@ class Drawer(LightningModule, ABC):
         placed = [self.exact.place(rows, box)[1] for rows, box in zip(made, where, strict=True)]
         return Drawing(torch.cat(placed or [none]).clamp(0, 1), name, aspect)
 
+    def redrawn(self, images: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Drawings of images: on the renderer itself, of (height, width) pixels, and on the painter, at image_size."""
+        strokes = self.strokes(images).float()
+        return self.exact.render(strokes, size), self.painter.render(strokes, self.image_size)
+
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
         target = batch.get("target", batch["image"])
-        strokes = self.strokes(batch["image"]).float()
-        drawn = self.exact.render(strokes, (target.shape[-2], target.shape[-1]))
+        drawn, imagined = self.redrawn(batch["image"], (target.shape[-2], target.shape[-1]))
         target = target.expand_as(drawn).contiguous()  # a grey image in colour
         with torch.autocast(self.device.type, enabled=False):  # ssim is a difference of squares: bfloat16 would lose it
             self.pictures.update(drawn.float(), target.float())
-        self.painter_mse.update(self.painter.render(strokes, self.image_size), resize(target, self.image_size))
+        self.painter_mse.update(imagined, resize(target, (imagined.shape[-2], imagined.shape[-1])))
 
     def log_figures(self, split: str, batch: dict[str, Tensor]) -> None:
         figures = {f"{split}/{name}": metric for name, metric in self.pictures.items()} | {f"{split}/painter_mse": self.painter_mse}

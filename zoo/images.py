@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
+
+from datamodules.lines import line_art
 
 SAMPLES = {"astronaut": "astronaut.png", "chelsea": "chelsea.png", "coffee": "coffee.png"}  # photographs in scikit-image
 SMALLEST, MOST_PIXELS = 8, 100_000_000
@@ -104,25 +105,6 @@ def read(image: Any, channels: int) -> Tensor:
     if channels == 3 and image.shape[2] == 1:
         image = image.repeat(3, 2)
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].clamp(0, 1)
-
-
-def line_art(image: Tensor, sigma: float = 1.2, strength: float = 0.98, sharpness: float = 60.0) -> Tensor:
-    """The lines of a photograph (1, 1, H, W) as light ink on dark paper, in [0, 1]: XDoG (Winnemöller et al., 2012).
-
-    sigma: width of the lines, in pixels. strength: how much of the wider Gaussian counts. sharpness: of the soft threshold.
-    """
-    wide = gaussian(image, 1.6 * sigma)
-    return torch.tanh(sharpness * (strength * wide - gaussian(image, sigma)).clamp_min(0)) ** 2
-
-
-def gaussian(image: Tensor, sigma: float) -> Tensor:
-    """An image (1, 1, H, W) blurred, its edge pixels repeated outwards."""
-    reach = max(1, round(3 * sigma))
-    at = torch.arange(-reach, reach + 1, dtype=image.dtype)
-    kernel = torch.exp(-0.5 * (at / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    padded = F.pad(image, (reach,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
 
 
 INKS = ("auto", "light", "dark", "lines")

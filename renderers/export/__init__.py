@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from renderers.export import animation, gcode, png, svg
+from renderers.export import animation, gcode, obj, png, svg
 
 if TYPE_CHECKING:
     from renderers.drawing import Drawing
@@ -25,6 +25,7 @@ FORMATS: dict[str, Callable[..., None]] = {
     ".gif": animation.write_gif,
     ".mp4": animation.write_mp4,
     ".gcode": gcode.write,
+    ".obj": obj.write,
 }
 
 

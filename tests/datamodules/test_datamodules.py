@@ -22,6 +22,10 @@ from datamodules.strokes import TEST, VALIDATION
 IMAGES = {
     "MNIST": {},
     "KMNIST": {},
+    "ColoredMNIST": {},
+    "FloorPlans": {},
+    "SyntheticFloorPlans": {"train": 20},
+    "Prisms": {"train": 20},
     "Omniglot": {"part": "small"},
     "SVHN": {},
     "CelebA": {},

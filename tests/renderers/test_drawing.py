@@ -53,7 +53,7 @@ def test_slices_add_up(drawing, k):
 @settings(max_examples=40, deadline=None)
 def test_placed_strokes_stay_strokes(drawing, box):
     placed = drawing.place(box)
-    assert len(placed) == len(drawing)
+    assert len(placed) == len(drawing) * (3 if drawing.renderer == "prism" else 1)  # which becomes three rectangles
     renderers.get(placed.renderer).actions.check(placed.strokes)
 
 

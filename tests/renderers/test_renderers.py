@@ -20,7 +20,19 @@ def random(name, n, seed=0):
 
 
 def test_the_registry_knows_the_contract():
-    assert {"bezier", "bezier-width", "bezier-colour", "qbc", "qbc-opaque", "line", "circle", "triangle", "rectangle", "pen"} <= set(NAMES)
+    assert {
+        "bezier",
+        "bezier-width",
+        "bezier-colour",
+        "qbc",
+        "qbc-opaque",
+        "line",
+        "circle",
+        "triangle",
+        "rectangle",
+        "pen",
+        "prism",
+    } <= set(NAMES)
 
 
 def test_unknown_name_suggests_the_nearest():
@@ -135,7 +147,7 @@ def test_one_stroke_can_be_found_by_descent(name):
     z = start.logit().requires_grad_()
     optimizer = torch.optim.Adam([z], 0.03)
     first = None
-    for _ in range(60):
+    for _ in range(90):
         loss = ((r.paint(r.blank(4, 32), z.sigmoid()) - target) ** 2).mean()
         first = loss.item() if first is None else first
         optimizer.zero_grad()

@@ -8,7 +8,8 @@ from PIL import Image
 import renderers
 import zoo
 from datamodules import Strokes
-from zoo.images import ImageError, line_art, read
+from datamodules.lines import line_art
+from zoo.images import ImageError, read
 from zoo.tiling import boxes, split
 
 

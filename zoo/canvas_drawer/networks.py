@@ -43,12 +43,15 @@ class Canvas(nn.Module):
 
 
 class DrawerNet(nn.Module):
-    """D(X, x_n) (§3.3): a hint image and the canvas so far to the next action; an LSTM (or a linear layer) carries the sequence."""
+    """D(X, x_n) (§3.3): a hint image and the canvas so far to the next action; an LSTM (or a linear layer) carries the sequence.
 
-    def __init__(self, actions: int, channels: int, hint_channels: int, image_size: int, lstm: bool, width: int = 256):
+    width: features of each tower, and units of the LSTM. halvings: of the towers (see ``layers.tower``); most weights lie behind the last.
+    """
+
+    def __init__(self, actions: int, channels: int, hint_channels: int, image_size: int, lstm: bool, width: int = 256, halvings: int = 1):
         super().__init__()
-        self.hint = tower(hint_channels, image_size, width)
-        self.canvas = tower(channels, image_size, width)
+        self.hint = tower(hint_channels, image_size, width, halvings=halvings)
+        self.canvas = tower(channels, image_size, width, halvings=halvings)
         self.core = nn.LSTMCell(width, width) if lstm else nn.Linear(width, width)
         self.out = nn.Linear(width, actions)
 

@@ -1,0 +1,140 @@
+"""Canvas-Drawer on large images: python benchmarks/canvas_drawer.py speed | table RUNS | stops NAME
+
+speed: of drawing, each against a baseline in the same run. table: the paper's Table 2, of the training runs in a folder (one for each
+recipe canvas-drawer-sketches*, of equal length), into the method's README. stops: the error against the number of strokes of a drawer
+that knows when to stop, into the same README.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from run import best
+
+import datamodules
+import zoo
+from zoo.canvas_drawer import sliding
+from zoo.checkpoints import atomic_write
+from zoo.export import restore
+
+README = Path(__file__).parent.parent / "zoo" / "canvas_drawer" / "README.md"
+ROWS = [  # of Table 2: what, recipe, the paper's L2
+    ("10 steps, sliding, LSTM", "", 6953.90),
+    ("4 steps", "-4", 7460.81),
+    ("10 steps, no LSTM", "-nolstm", 10625.42),
+    ("no overlap", "-nooverlap", 9667.84),
+    ("fixed thickness", "-fixed", 18069.64),
+    ("hierarchical, 128² then 64²", "-hierarchical", None),
+]
+
+
+def one_at_a_time(function: Callable[[], object]) -> Callable[[], object]:
+    """The same, with batches of one window."""
+
+    def slow() -> None:
+        kept, sliding.batches = sliding.batches, lambda queue, window: [[place] for place in queue]
+        try:
+            function()
+        finally:
+            sliding.batches = kept
+
+    return slow
+
+
+def speed() -> None:
+    model = zoo.load("canvas-drawer-sketches")
+    cores = f"{torch.get_num_threads()} CPU core(s)"
+    drawing = model.draw("sample:astronaut", ink="lines")
+    (once,) = best(lambda: model.draw("sample:astronaut", ink="lines"))
+    (large,) = best(lambda: model.draw("sample:astronaut", tiles=4, ink="lines"), rounds=2)
+    print(
+        f"- a sketch of 512² ({len(drawing)} strokes, {cores}): {once:.2f} s; of 2,048²: {large:.2f} s; ratio {large / once:.1f}",
+        flush=True,
+    )
+    full = torch.ones(1, 512, 512)  # no window is blank
+    for order in sliding.ORDERS:
+        draw = lambda order=order: model.draw(full, ink="light", order=order)  # noqa: E731
+        together, single = best(draw, one_at_a_time(draw), rounds=2)
+        n = len(sliding.batches(sliding.ordered(sliding.places(512, 512, 64, 32), 32, 64, order), 64))
+        text = f"in {n} batches {together:.2f} s, one at a time {single:.2f} s; {single / together:.1f} × faster"
+        print(f"- 225 windows, order {order} ({cores}): {text}", flush=True)
+
+
+def put(name: str, lines: list[str]) -> None:
+    """Put lines between a pair of markers of the README."""
+    begin, end = f"<!-- {name}: written by `python benchmarks/canvas_drawer.py {name}` -->", f"<!-- end of {name} -->"
+    text = README.read_text(encoding="utf-8")
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"{README} needs one line {begin} and, after it, one line {end}")
+    before, after = text.split(begin)[0], text.split(end)[1]
+    atomic_write(README, "\n".join([before + begin, *lines, end + after]).encode())
+    print(*lines, sep="\n")
+
+
+@torch.no_grad()
+def error(model: zoo.CanvasDrawer, images: int) -> float:
+    """Mean squared error of the drawings, on the renderer itself, of the first test images."""
+    data = datamodules.ImageNet(archive="imagenet-sample.zip", lines=True, image_size=512, batch_size=1)
+    data.setup("test")
+    errors = []
+    for batch, _ in zip(data.test_dataloader(), range(images), strict=False):
+        image = data.on_after_batch_transfer(batch, 0)["image"]
+        drawn = [window for found, _ in model.slide(image, model.exact) for window in found]
+        errors.append((sliding.picture(drawn, model.exact, 1, (512, 512)) - image).square().mean().item())
+    return sum(errors) / len(errors)
+
+
+def table(runs: Path, images: int = 12) -> None:
+    measured = {}
+    for _, name, _ in ROWS:
+        found = sorted((runs / f"canvas-drawer-sketches{name}").rglob("last.ckpt"))
+        if found:
+            model = restore(found[-1]).eval()
+            measured[name] = error(model, images), model.steps_trained
+            print(name or "the first", *measured[name], flush=True)
+    first = measured[""][0]
+    lines = [
+        "| 512² sketches | paper's L2 | its ratio | mse here | ratio here | training steps |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for what, name, paper in ROWS:
+        theirs = f"{paper:.2f} | {paper / ROWS[0][2]:.3f}" if paper else "– | –"
+        ours = f"{measured[name][0]:.4f} | {measured[name][0] / first:.3f} | {measured[name][1]:,}" if name in measured else "– | – | –"
+        lines.append(f"| {what} | {theirs} | {ours} |")
+    put("table", [*lines, "", f"The mean of {images} test images of the ImageNet sample, as line drawings."])
+
+
+@torch.no_grad()
+def stops(name: str) -> None:
+    model = zoo.load(name)
+    data = datamodules.MNIST(image_size=64, batch_size=250)
+    data.setup("test")
+    sums = torch.zeros(model.steps + 1, 3)  # by the number of strokes used: images, error with them, error with one fewer
+    for batch in data.test_dataloader():
+        image = data.on_after_batch_transfer(batch, 0)["image"]
+        strokes, _, going = model.rollout(image, model.exact)
+        steps = (model.exact.render(strokes, 64, steps=True) - image[:, None]).square().mean((2, 3, 4))
+        used = going.sum(1).long()
+        for k in range(1, model.steps + 1):
+            here = steps[used == k]
+            sums[k] += torch.tensor([len(here), here[:, k - 1].sum(), here[:, k - 2].sum() if k > 1 else 0.0])
+    lines = ["| strokes used | digits | mse | with one fewer |", "| ---: | ---: | ---: | ---: |"]
+    for k, (n, with_all, fewer) in enumerate(sums.tolist()):
+        if n:
+            lines.append(f"| {k} | {n:.0f} | {with_all / n:.5f} | {f'{fewer / n:.5f}' if k > 1 else '–'} |")
+    n, total, _ = sums.sum(0).tolist()
+    lines.append(f"| {sum(k * float(row[0]) for k, row in enumerate(sums)) / n:.2f} (mean) | {n:.0f} | {total / n:.5f} | |")
+    put("stops", lines)
+
+
+if __name__ == "__main__":
+    start = time.perf_counter()
+    command = {"speed": speed, "table": lambda runs: table(Path(runs)), "stops": stops}.get(sys.argv[1] if len(sys.argv) > 1 else "")
+    if command is None:
+        sys.exit(__doc__)
+    command(*sys.argv[2:])
+    print(f"{time.perf_counter() - start:.0f} s")

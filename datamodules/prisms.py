@@ -1,0 +1,67 @@
+"""Scenes of prisms in space, made here: what a drawer of prisms sees are three views of them (Canvas-Drawer §4.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+import renderers
+from datamodules.base import DataModule
+
+FIRST = {"train": 0, "val": 1 << 40, "test": 1 << 41}  # seeds; no split comes as far as the next
+
+
+class Scenes(Dataset[tuple[Tensor, int]]):
+    """n scenes: the strokes (most, 9) of ``prism`` of each, and how many of them are there."""
+
+    def __init__(self, first: int, n: int, most: int):
+        self.first, self.n, self.most = first, n, most
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        """Prisms that lie apart along x, y or z, a fifth to half of the space long, in bright colours."""
+        rng = np.random.default_rng(self.first + i)  # torch's own generator looks at 32 bits of a seed only
+        count = int(rng.integers(1, self.most + 1))
+        found: list[Tensor] = []
+        while len(found) < count:
+            u = torch.from_numpy(rng.random(9, np.float32))
+            size = 0.2 + 0.3 * u[3:6]
+            low = u[:3] * (1 - size)
+            apart = [((low + size < a[:3]) | (low > a[3:6])).any() for a in found]
+            if all(apart):
+                colour = u[6:] / u[6:].max()
+                found.append(torch.cat([low, low + size, colour]))
+        return torch.stack(found + [torch.zeros(9)] * (self.most - count)), count
+
+
+class Prisms(DataModule):
+    """Images (B, 3, S, S) of scenes of 1 to ``most`` prisms, as the renderer ``prism`` shows them, and the prisms themselves, ``prisms``
+    (B, most, 9), of which the first ``label`` (B,) are there: for measuring; no drawer is trained on them.
+
+    train: number of scenes to train on; a tenth as many validate, and 1,000 test.
+    """
+
+    licence = "none needed"
+
+    def __init__(self, most: int = 3, train: int = 50_000, **kwargs: Any):
+        super().__init__(**kwargs)
+        if most < 1 or train < 10:
+            raise ValueError(f"Prisms: most is {most} and train is {train}; expected at least 1 and 10")
+        self.most, self.train = most, train
+        self.renderer = renderers.get("prism")
+
+    def split(self, name: str) -> Scenes:
+        return Scenes(FIRST[name], {"train": self.train, "val": self.train // 10, "test": 1000}[name], self.most)
+
+    @torch.no_grad()
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
+        prisms, count = batch
+        there = torch.arange(self.most, device=prisms.device) < count[:, None]
+        image = self.renderer.render(prisms, self.image_size, there)
+        return super().on_after_batch_transfer((image, count), dataloader_idx) | {"prisms": prisms}
