@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 import renderers
 from datamodules.base import DataModule, done
 
-VALIDATION, TEST = 1 << 40, 1 << 41  # where these splits' seeds start; training's never come so far
+VALIDATION, TEST = 1 << 30, 1 << 31  # where these splits' seeds start; training's are below. The generator takes 32 bits of a seed
 
 
 class Seeds(Dataset[int]):
@@ -67,7 +67,7 @@ class Strokes(DataModule):
         if seed < VALIDATION and self.trainer is not None:  # each epoch draws new strokes
             # counted in batches, so that a resumed run has the same
             epoch = done(self.trainer) // max(1, self.steps // self.trainer.world_size)
-            seed += epoch * self.steps * 1009
+            seed = (seed + epoch * self.steps * 1009) % VALIDATION
         return self.rollouts(seed, batch.device)
 
     @torch.no_grad()

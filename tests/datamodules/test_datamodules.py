@@ -228,6 +228,9 @@ def test_strokes_are_rollouts_and_repeat_by_seed():
     assert not seeds[1] & seeds[2]
     assert min(seeds[1]) >= VALIDATION
     assert min(seeds[2]) >= TEST
+    firsts = [data.rollouts(next(int(s) for s in data.loader(n)))["action"] for n in ("val", "test")]
+    assert not any(torch.equal(first, data.rollouts(seed)["action"]) for first in firsts for seed in seeds[0])
+    assert not torch.equal(*firsts)
     with pytest.raises(ValueError, match="must be at least 1"):
         datamodules.Strokes(reset=0)
 
