@@ -43,7 +43,7 @@ class NeuralRenderer(Painter, Overlay):
         """train/bce: binary cross-entropy between the imitation and the next canvas; train/mse: mean squared error."""
         made = self.paint(batch["canvas"], batch["action"])
         with torch.autocast(made.device.type, enabled=False):  # logarithms need float32
-            loss = F.binary_cross_entropy(made, batch["next"])
+            loss = F.binary_cross_entropy(made.clamp(0, 1), batch["next"].clamp(0, 1))  # blending rounds beyond them
         self.log_dict({"train/bce": loss, "train/mse": F.mse_loss(made.detach(), batch["next"])}, prog_bar=True)
         return loss
 
