@@ -55,7 +55,7 @@ def sketch_rnn(folder: Path) -> list[str]:
 
 def neural_renderer(folder: Path) -> list[str]:
     model = ["--model", "NeuralRenderer", "--model.size=32", "--model.width=0.125"]
-    data = ["--data", "Strokes", "--data.renderer=qbc", "--data.image_size=32", "--data.reset=1", "--data.batch_size=4"]
+    data = ["--data", "Strokes", "--data.renderer=qbc", "--data.image_size=32", "--data.reset=1", "--data.batch_size=16"]
     return [*model, *data, "--data.steps=8", "--data.val_steps=4"]
 
 

@@ -41,8 +41,9 @@ def test_a_run_resumed_in_mid_epoch_goes_on_as_if_nothing_had_been(method, tmp_p
     for step in (6, 8, 10):  # an epoch has 8 batches, of sketches 10
         fit(tmp_path / str(step), *options, "--trainer.max_steps=12", f"--ckpt_path={saved[step]}")
         (end,) = (tmp_path / str(step)).rglob("*.ckpt")
+        weights = state(end)["state_dict"]
         for key, value in expected["state_dict"].items():
-            assert torch.equal(state(end)["state_dict"][key], value), (step, key)
+            assert torch.equal(weights[key], value), (step, key)
 
 
 def test_a_checkpoint_is_whole_or_not_at_all(tmp_path):

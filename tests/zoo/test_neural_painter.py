@@ -111,6 +111,7 @@ def weights(model):
 
 def test_both_parts_of_the_gan_train(folder):
     model = zoo.NeuralPainterGAN("qbc", width=8, warm=0.0)
+    model.configure_model()
     before = weights(model)
     fit(model, zoo_data(folder), 3)
     assert all(not torch.equal(a, b) for a, b in zip(before, weights(model), strict=True))
@@ -118,6 +119,7 @@ def test_both_parts_of_the_gan_train(folder):
 
 def test_neither_part_learns_from_the_others_loss(folder):
     model = zoo.NeuralPainterGAN("qbc", width=8, warm=0.0)
+    model.configure_model()
     model.log = lambda *args, **kwargs: None
     model.done = lambda: 1.0
     data = zoo_data(folder)
@@ -221,6 +223,7 @@ def test_the_agent_learns_through_a_frozen_painter(painters, image_folder):
     from datamodules import ImageFolder
 
     agent = tiny(warm=0.5, lr=1e-3)
+    agent.configure_model()
     before = weights(agent)
     fit(agent, ImageFolder(root=str(image_folder), channels=3, image_size=32, batch_size=4), 12)
     assert all(not torch.equal(a, b) for a, b in zip(before, weights(agent), strict=True))
