@@ -146,6 +146,7 @@ def test_ctrl_c_leaves_nothing(tmp_path):
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test run in the background ignores it
     )
     time.sleep(6)
     assert process.poll() is None, "it ended before it could be interrupted"
