@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 import renderers
-from datamodules.base import DataError, DataModule, hold_out
+from datamodules.base import FIRST_SEED, DataError, DataModule, hold_out
 from datamodules.folder import ENDINGS
 from renderers import Box
 from renderers.colour import colour_columns
@@ -170,7 +170,7 @@ class SyntheticFloorPlans(FloorPlans):
 
     def split(self, name: str) -> Dataset[Pair]:
         n = {"train": self.train, "val": self.train // 10, "test": 1000}[name]
-        return MadePlans({"train": 0, "val": 1 << 40, "test": 1 << 41}[name], n, self.side)
+        return MadePlans(FIRST_SEED[name], n, self.side)
 
 
 DRAWN = 128  # pixels of the side of a plan as it is made

@@ -10,9 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 import renderers
-from datamodules.base import DataModule
-
-FIRST = {"train": 0, "val": 1 << 40, "test": 1 << 41}  # seeds; no split comes as far as the next
+from datamodules.base import FIRST_SEED, DataModule
 
 
 class Scenes(Dataset[tuple[Tensor, int]]):
@@ -57,7 +55,7 @@ class Prisms(DataModule):
         self.renderer = renderers.get("prism")
 
     def split(self, name: str) -> Scenes:
-        return Scenes(FIRST[name], {"train": self.train, "val": self.train // 10, "test": 1000}[name], self.most)
+        return Scenes(FIRST_SEED[name], {"train": self.train, "val": self.train // 10, "test": 1000}[name], self.most)
 
     @torch.no_grad()
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:

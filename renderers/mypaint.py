@@ -155,7 +155,7 @@ class MyPaint(Renderer):
                 pressures = o.opacities[0] + (o.opacities[1] - o.opacities[0]) * ends
                 radius = (o.widths[0] + (o.widths[1] - o.widths[0]) * ends.mean()) / 2 / self.MAX_RADIUS
                 rows.append([*part.reshape(-1), *pressures, max(min(radius, 1.0), THINNEST), *((0.0,) * 3 if white else o.colour)])
-        return torch.tensor(np.array(rows, np.float32).reshape(-1, 12))
+        return torch.tensor(np.array(rows, np.float32).reshape(-1, len(MyPaint.actions)))
 
 
 class DiscreteMyPaint(MyPaint):

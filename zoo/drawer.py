@@ -105,18 +105,21 @@ class Drawer(LightningModule, ABC):
         placed = [self.exact.place(rows, box)[1] for rows, box in zip(made, where, strict=True)]
         return Drawing(torch.cat(placed or [none]).clamp(0, 1), name, aspect)
 
-    def redrawn(self, images: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Drawings of images: on the renderer itself, of (height, width) pixels, and on the painter, at image_size."""
+    def redrawn(self, images: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Strokes (B, T, A) of images, and their pictures: on the renderer itself, of (height, width) pixels, and on the painter, at
+        image_size."""
         strokes = self.strokes(images).float()
-        return self.exact.render(strokes, size), self.painter.render(strokes, self.image_size)
+        return strokes, self.exact.render(strokes, size), self.painter.render(strokes, self.image_size)
 
-    def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
+    def evaluate_batch(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Update the metrics. Returns the strokes (B, T, A) and their picture on the renderer itself, of the target's size."""
         target = batch.get("target", batch["image"])
-        drawn, imagined = self.redrawn(batch["image"], (target.shape[-2], target.shape[-1]))
+        strokes, drawn, imagined = self.redrawn(batch["image"], (target.shape[-2], target.shape[-1]))
         target = target.expand_as(drawn).contiguous()  # a grey image in colour
         with torch.autocast(self.device.type, enabled=False):  # ssim is a difference of squares: bfloat16 would lose it
             self.pictures.update(drawn.float(), target.float())
         self.painter_mse.update(imagined, resize(target, (imagined.shape[-2], imagined.shape[-1])))
+        return strokes, drawn
 
     def log_figures(self, split: str, batch: dict[str, Tensor]) -> None:
         figures = {f"{split}/{name}": metric for name, metric in self.pictures.items()} | {f"{split}/painter_mse": self.painter_mse}

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from overfit import overfit
 from PIL import Image
 
 import datamodules
@@ -177,14 +178,7 @@ def test_hierarchical_passes_go_from_coarse_to_fine_on_one_picture(monkeypatch):
 def test_a_sliding_drawer_learns_from_crops(windows):
     model = drawer(windows=windows, width=32).train()
     image = lines(24, 24)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-    losses = []
-    for _ in range(40):
-        loss = model.training_step({"image": image}, 0)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    losses = overfit(model, {"image": image}, 40, 1e-2)
     assert min(losses[-5:]) < 0.7 * losses[0]
     blank = model.training_step({"image": torch.zeros(2, 1, 32, 32)}, 0)  # nothing to draw, but a loss with a gradient
     blank.backward()
@@ -239,12 +233,7 @@ def test_strokes_that_cost_too_much_are_left_out():
     left = []
     for cost in (1.0, 1e-6):
         model = drawer(windows=None, stop_cost=cost).train()
-        optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-        for _ in range(25):
-            loss = model.training_step({"image": image}, 0)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        overfit(model, {"image": image}, 25, 1e-2)
         model.eval()
         left.append(len(model.draw(image[0], ink="light")))
     assert left[0] == 1
@@ -386,14 +375,7 @@ def test_translation_is_learned_and_measured(data, options, names, data_root):
     module.setup("test")
     batch = module.on_after_batch_transfer(next(iter(module.test_dataloader())), 0)
     model = drawer(image_size=32, windows=None, steps=4, **options).train()
-    optimizer = torch.optim.Adam(model.parameters(), 5e-3)
-    losses = []
-    for _ in range(40):
-        loss = model.training_step(batch, 0)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    losses = overfit(model, batch, 40, 5e-3)
     assert losses[-1] < 0.75 * losses[0]
     logged = {}
     model.log_dict = lambda figures, **kwargs: logged.update(figures)
@@ -466,12 +448,7 @@ def test_a_teachers_strokes_are_learned(teacher, options):
     model.log = lambda name, value, **kwargs: logged.setdefault(name, []).append(float(value.detach()))
     model._trainer = Progress(10)
     image = lines(16, 16) if model.windows is None else lines(24, 24)
-    optimizer = torch.optim.Adam(model.parameters(), 5e-3)
-    for _ in range(30):
-        loss = model.training_step({"image": image}, 0)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    overfit(model, {"image": image}, 30, 5e-3)
     assert logged["train/taught"][-1] < 0.3 * logged["train/taught"][0]
     assert "train/mse" not in logged  # no pixel is compared yet
     assert not any("teacher" in key for key in model.state_dict())

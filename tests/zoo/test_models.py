@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from overfit import overfit
 from PIL import Image
 
 import renderers
@@ -47,15 +48,10 @@ def test_canvas_network_learns_a_batch():
     torch.manual_seed(0)
     painter = zoo.CanvasNetwork(width=24, layers=2)
     batch = Strokes(reset=2, batch_size=8, image_size=24).rollouts(0)
-    optimizer = torch.optim.Adam(painter.parameters(), 0.01)
     error = lambda: ((painter.paint(batch["canvas"], batch["action"]) - batch["next"]) ** 2).mean().item()  # noqa: E731
     before = error()
     painter.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
-    for _ in range(250):
-        loss = painter.training_step(batch, 0)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    overfit(painter, batch, 250, 0.01)
     assert error() < 0.1 * before
 
 
@@ -91,15 +87,8 @@ def test_drawer_overfits_a_batch(lstm, digit):
     drawer = zoo.CanvasDrawer(image_size=32, steps=3, lstm=lstm)
     drawer.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
     image = torch.nn.functional.interpolate(torch.tensor(digit)[None, None].float() / 255, 32, mode="bilinear")
-    optimizer = torch.optim.Adam(drawer.parameters(), 2e-3)
-    first = None
-    for _ in range(150):
-        loss = drawer.training_step({"image": image}, 0)
-        first = first or loss.item()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < 0.35 * first
+    losses = overfit(drawer, {"image": image}, 150, 2e-3)
+    assert losses[-1] < 0.35 * losses[0]
     exact = drawer.exact.render(drawer.strokes(image), 32)
     assert ((exact - image) ** 2).mean() < 0.5 * (image**2).mean()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from overfit import overfit
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
@@ -88,6 +89,18 @@ def test_drawing_follows_the_weights():
     assert not [k for k in model.state_dict() if "folded" in k]
 
 
+def test_it_draws_in_inference_mode():
+    """Its weights' versions are not counted there, so the folded actor cannot be kept."""
+    image = torch.rand(3, 16, 16)
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        model = tiny().eval()
+        before = model.draw(image)
+        model.actor.load_state_dict({k: v.flip(0) if v.ndim else v for k, v in model.actor.state_dict().items()})
+        after = model.draw(image)
+    assert not torch.equal(before.strokes, after.strokes)
+
+
 def test_the_discriminator_sees_patches():
     """One number for every patch: what lies far from a pixel does not depend on it."""
     image = torch.rand(1, 6, 128, 128)
@@ -121,14 +134,7 @@ def test_a_neural_renderer_learns_a_batch():
     painter.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
     batch = Strokes("circle", reset=1, batch_size=8, image_size=32, fixed={"red": 1, "green": 1, "blue": 1}).rollouts(0)
     assert torch.equal(batch["next"][:, 0], renderers.get("circle").opacity(batch["action"], 32, 32))  # white on black: the opacity
-    optimizer = torch.optim.Adam(painter.parameters(), 2e-3)
-    losses = []
-    for _ in range(150):
-        loss = painter.training_step(batch, 0)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    losses = overfit(painter, batch, 150, 2e-3)
     assert losses[-1] < 0.15 * losses[0]
 
 

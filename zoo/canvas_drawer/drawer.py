@@ -235,22 +235,25 @@ class CanvasDrawer(Drawer):
 
         return passes(act, images, self.windows or (), self.image_size, self.stride, self.exact, order)
 
-    def redrawn(self, images: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def redrawn(self, images: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        """See :meth:`Drawer.redrawn`. A sliding drawer's strokes, of different number in each image, are left out: (B, 0, A)."""
         if self.windows is None:
             strokes, _, going = self.rollout(images, self.exact)
             self.used.update(going.sum(1))
-            return self.exact.render(strokes, size, going > 0.5), self.painter.render(strokes, self.image_size, going > 0.5)
+            mask = going > 0.5
+            return strokes, self.exact.render(strokes, size, mask), self.painter.render(strokes, self.image_size, mask)
         drawn = [w for found, _ in self.slide(images, self.exact) for w in found]
         self.used.update(torch.tensor([len(rows) for _, _, rows in drawn] or [0.0]))
-        return picture(drawn, self.exact, len(images), size).to(images.device), self.slide(images, self.painter)[-1][1]
+        seen = picture(drawn, self.exact, len(images), size).to(images.device)
+        return images.new_zeros(len(images), 0, len(self.actions)), seen, self.slide(images, self.painter)[-1][1]
 
     # --- what a translation means ---
 
-    def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
-        super().evaluate_batch(batch)
+    def evaluate_batch(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        strokes, drawn = super().evaluate_batch(batch)
         if name := judge_of(batch):
-            strokes = self.strokes(batch["image"])
-            self.judges[name].update(strokes, self.exact.render(strokes, self.image_size), batch, self.actions)
+            self.judges[name].update(strokes, drawn, batch, self.actions)
+        return strokes, drawn
 
     def log_truths(self, split: str) -> None:
         if self.stop_cost:

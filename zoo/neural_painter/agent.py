@@ -154,7 +154,7 @@ class PainterAgent(Adversarial, Drawer):
             loss = self.forcing * lesson * (1.0 if taught else 0.2) + (0 if taught else 1) * loss
         return critics + loss
 
-    def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
+    def evaluate_batch(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         images = batch["image"]
         target = images.expand(-1, 3, -1, -1).contiguous()
         strokes, canvas = self.rollout(images)
@@ -165,6 +165,7 @@ class PainterAgent(Adversarial, Drawer):
         self.gap.update(canvas, drawn)
         if self.lesson is not None:
             self.in_order.update(ordered(self.path(strokes.float()), self.path(self.lesson.to(self.device)[batch["label"]])).float())
+        return strokes, drawn
 
     def log_figures(self, split: str, batch: dict[str, Tensor]) -> None:
         super().log_figures(split, batch)
