@@ -60,7 +60,7 @@ class FiniteGradients(Callback):
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         bad = 1.0 - torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]).isfinite().float()
         self.in_a_row, self.left_out, self.steps = (self.in_a_row + bad) * bad, self.left_out + bad, self.steps + 1
-        if fused := optimizer.defaults.get("fused"):
+        if fused := all(group.get("fused") for group in optimizer.param_groups):  # as of a checkpoint, where it was loaded
             optimizer.found_inf = bad  # type: ignore[attr-defined]
             if self.steps % self.limit:
                 return

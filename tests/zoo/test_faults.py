@@ -127,12 +127,13 @@ def test_a_bad_batch_costs_its_step_and_not_the_run(tmp_path, monkeypatch):
         train_on(data, 50)
 
 
-@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize(("fused", "resumed_from"), [(False, False), (True, True), (True, False), (False, True)])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_bad_gradient_leaves_no_trace(fused):
+def test_a_bad_gradient_leaves_no_trace(fused, resumed_from):
     def walk(gradients):
         weight = torch.nn.Parameter(torch.ones(3))
         optimizer, guard = torch.optim.Adam([weight], 0.1, fused=fused), guards.FiniteGradients(limit=4)
+        optimizer.load_state_dict(torch.optim.Adam([weight], 0.1, fused=resumed_from).state_dict())  # which sets fused
         for g in gradients:
             weight.grad = torch.full((3,), g)
             guard.on_before_optimizer_step(SimpleNamespace(global_step=0), None, optimizer)
