@@ -76,25 +76,25 @@ def put(name: str, lines: list[str]) -> None:
 
 
 @torch.no_grad()
-def error(model: zoo.CanvasDrawer, images: int) -> float:
-    """Mean squared error of the drawings, on the renderer itself, of the first test images."""
+def error(model: zoo.CanvasDrawer) -> float:
+    """Mean squared error of the drawings, on the renderer itself, of the test images."""
     data = datamodules.ImageNet(archive="imagenet-sample.zip", lines=True, image_size=512, batch_size=1)
     data.setup("test")
     errors = []
-    for batch, _ in zip(data.test_dataloader(), range(images), strict=False):
+    for batch in data.test_dataloader():
         image = data.on_after_batch_transfer(batch, 0)["image"]
         drawn = [window for found, _ in model.slide(image, model.exact) for window in found]
         errors.append((sliding.picture(drawn, model.exact, 1, (512, 512)) - image).square().mean().item())
     return sum(errors) / len(errors)
 
 
-def table(runs: Path, images: int = 12) -> None:
+def table(runs: Path) -> None:
     measured = {}
     for _, name, _ in ROWS:
         found = sorted((runs / f"canvas-drawer-sketches{name}").rglob("last.ckpt"))
         if found:
             model = restore(found[-1]).eval()
-            measured[name] = error(model, images), model.steps_trained
+            measured[name] = error(model), model.steps_trained
             print(name or "the first", *measured[name], flush=True)
     first = measured[""][0]
     lines = [
@@ -105,7 +105,7 @@ def table(runs: Path, images: int = 12) -> None:
         theirs = f"{paper:.2f} | {paper / ROWS[0][2]:.3f}" if paper else "– | –"
         ours = f"{measured[name][0]:.4f} | {measured[name][0] / first:.3f} | {measured[name][1]:,}" if name in measured else "– | – | –"
         lines.append(f"| {what} | {theirs} | {ours} |")
-    put("table", [*lines, "", f"The mean of {images} test images of the ImageNet sample, as line drawings."])
+    put("table", [*lines, "", "The mean of the 90 test images of the ImageNet sample, as line drawings."])
 
 
 @torch.no_grad()

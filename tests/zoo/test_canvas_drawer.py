@@ -187,7 +187,7 @@ def test_a_sliding_drawer_learns_from_crops(windows):
 
 def test_the_figures_of_a_sliding_drawer_are_those_of_its_drawings():
     model, images = drawer(), torch.cat([lines(64, 64, seed) for seed in (0, 1)])
-    drawn, imagined = model.redrawn(images, (64, 64))
+    _, drawn, imagined = model.redrawn(images, (64, 64))
     for image, picture in zip(images, drawn, strict=True):
         torch.testing.assert_close(model.draw(image, ink="light").render(64), picture)
     assert imagined.shape == images.shape
@@ -253,7 +253,7 @@ def test_what_comes_after_the_stop_is_neither_drawn_nor_measured():
         assert len(drawing) == count
         torch.testing.assert_close(drawing.strokes, strokes[0, :count])
         torch.testing.assert_close(canvas, model.exact.render(strokes[:, :count], 16))
-        drawn, imagined = model.redrawn(image, (16, 16))
+        _, drawn, imagined = model.redrawn(image, (16, 16))
         torch.testing.assert_close(drawn, canvas)
         torch.testing.assert_close(imagined, model.painter.render(strokes[:, :count], 16))
         assert model.used.compute() == count

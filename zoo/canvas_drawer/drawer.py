@@ -161,7 +161,8 @@ class CanvasDrawer(Drawer):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """train/mse: mean squared error between the painter's final canvas and the target, per pixel. See ink_weight for the loss.
-        train/taught: while there is a teacher, the mean squared error of the strokes' columns, which is the loss then."""
+        train/taught: while there is a teacher, the loss: the mean squared error of the strokes' columns, each as a share of its variance, so
+        that a room's colour weighs as much as its place."""
         scheduled = self.ink_weight or self.drop or self.coarse or self.teacher_name
         left = 1 - self.trainer.global_step / self.trainer.estimated_stepping_batches if scheduled else 0.0
         size = self.image_size // 2 if left > 1 - self.coarse else self.image_size
@@ -176,7 +177,8 @@ class CanvasDrawer(Drawer):
                     with torch.no_grad():
                         rows = self.teacher.rollout(hint, self.teacher.painter, canvas=start, steps=self.steps)[0]
                 strokes, canvas, going = self.rollout(hint, self.painter, canvas=seen, shown=rows)
-                loss = (strokes - self.corrected(strokes, rows)).square().mean()
+                wanted = self.corrected(strokes, rows)
+                loss = ((strokes - wanted).square() / wanted.detach().var((0, 1)).clamp_min(1e-3)).mean()
                 self.log("train/taught", loss, prog_bar=True)
                 return loss, strokes, canvas, going
             strokes, canvas, going = self.rollout(hint, self.painter, self.drop * left, seen)
