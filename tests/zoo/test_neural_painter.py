@@ -137,6 +137,7 @@ def test_the_vae_learns_both_networks_and_the_second_has_no_say_in_the_first(fol
     torch.manual_seed(0)
     data = zoo_data(folder)
     model = zoo.NeuralPainterVAE("qbc", latent=8)
+    model.configure_model()
     before = weights(model)
     fit(model, data, 4)
     assert all(not torch.equal(a, b) for a, b in zip(before, weights(model), strict=True))
@@ -147,7 +148,7 @@ def test_the_vae_learns_both_networks_and_the_second_has_no_say_in_the_first(fol
     model.zero_grad()
     logged["train/z"].backward()
     assert any(p.grad is not None and p.grad.any() for p in model.net.predictor.parameters())
-    assert all(p.grad is None for part in (model.net.encoder, model.net.decoder) for p in part.parameters())
+    assert all(p.grad is None for part in (model.encoder, model.net.decoder) for p in part.parameters())
 
 
 def zoo_data(folder):

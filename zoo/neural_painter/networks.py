@@ -110,12 +110,24 @@ class Critic(nn.Module):
         return self.net(torch.cat([F.pixel_unshuffle(ink, 2), maps], 1)).flatten(1).mean(1, keepdim=True)
 
 
-class StrokeVAE(nn.Module):
-    """A variational autoencoder of strokes' opacity (B, 1, SIDE, SIDE), and a network from actions to its latent vectors (§2.2)."""
+class StrokeEncoder(nn.Module):
+    """Half of a variational autoencoder (§2.2): strokes' opacity (B, 1, SIDE, SIDE) to latent vectors."""
+
+    def __init__(self, latent: int = 64):
+        super().__init__()
+        self.net = nn.Sequential(convolutions(1, 32, 64, 128, 256), nn.Flatten(), nn.Linear(256 * 16, 2 * latent))
+
+    def forward(self, ink: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the variance, each (B, latent)."""
+        mean, log_variance = self.net(ink).float().chunk(2, 1)
+        return mean, log_variance.clamp(-12, 12)
+
+
+class StrokeDecoder(nn.Module):
+    """The other half: latent vectors to strokes' opacity; and a network from actions to latent vectors (§2.2)."""
 
     def __init__(self, columns: int, latent: int = 64):
         super().__init__()
-        self.encoder = nn.Sequential(convolutions(1, 32, 64, 128, 256), nn.Flatten(), nn.Linear(256 * 16, 2 * latent))
         self.decoder = nn.Sequential(
             nn.Linear(latent, 1024),
             nn.Unflatten(1, (1024, 1, 1)),
@@ -125,11 +137,6 @@ class StrokeVAE(nn.Module):
             nn.ConvTranspose2d(16, 1, 4, 2, 1),
         )
         self.predictor = mlp(columns, 256, 64, 64, latent)
-
-    def encode(self, ink: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and logarithm of the variance, each (B, latent)."""
-        mean, log_variance = self.encoder(ink).float().chunk(2, 1)
-        return mean, log_variance.clamp(-12, 12)
 
     def decode(self, z: Tensor) -> Tensor:
         """Latent vectors (B, latent) to opacity (B, SIDE, SIDE)."""

@@ -13,7 +13,7 @@ from torchmetrics.image import StructuralSimilarityIndexMeasure
 from datamodules import StoredStrokes
 from datamodules.stored import columns, painted
 from zoo.neural_painter.adversarial import Adversarial
-from zoo.neural_painter.networks import SIDE, Critic, Generator, Guide, StrokeVAE
+from zoo.neural_painter.networks import SIDE, Critic, Generator, Guide, StrokeDecoder, StrokeEncoder
 from zoo.painter import Painter
 
 
@@ -99,15 +99,21 @@ class NeuralPainterVAE(NeuralPainter):
     the first has come to, without a say in it.
 
     latent: size of those. ink_weight: how much more inked pixels weigh in the autoencoder's error, for the first third of the training.
-    floor: of the divergence, for each latent number.
+    floor: of the divergence, for each latent number. A published checkpoint has no encoder; learning goes on with a new one.
     """
+
+    learning = ("encoder.",)  # what of a training checkpoint painting does not need
 
     def __init__(self, renderer: str = "mypaint", latent: int = 64, ink_weight: float = 9.0, floor: float = 0.5, lr: float = 1e-3):
         super().__init__(renderer, lr)
         self.save_hyperparameters()
         self.ink_weight, self.floor = ink_weight, floor
         self.keep = columns(self.imitates)
-        self.net = StrokeVAE(len(self.keep), latent)
+        self.net = StrokeDecoder(len(self.keep), latent)
+
+    def configure_model(self) -> None:
+        if not hasattr(self, "encoder"):
+            self.encoder = StrokeEncoder(self.hparams["latent"])
 
     def ink(self, action: Tensor) -> Tensor:
         return self.net.decode(self.net.predictor(action[:, self.keep]))
@@ -115,7 +121,7 @@ class NeuralPainterVAE(NeuralPainter):
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """train/error: summed squared error; train/kl: divergence; train/z: mean squared error of the latent vectors from actions."""
         ink, steps = batch["ink"], self.trainer.estimated_stepping_batches
-        mean, log_variance = self.net.encode(ink)
+        mean, log_variance = self.encoder(ink)
         z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
         weight = 1 + (self.ink_weight if self.trainer.global_step < steps / 3 else 0.0) * (ink > 0)
         error = ((self.net.decode(z)[:, None] - ink).square() * weight).sum((1, 2, 3)).mean()
