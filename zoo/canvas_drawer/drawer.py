@@ -40,8 +40,8 @@ class CanvasDrawer(Drawer):
     ``taught`` of the training: the columns of the same names. ``data``: the strokes that batches bring along (of floor plans, boxes
     found in the pixels of the target). None: it learns from pixels alone, the paper's form.
     stop_cost: what a stroke costs, in units of the error: the drawer learns when to stop (the paper's §6 wishes for it). At each step
-    after the first it says how likely it goes on; training paints with that much of the stroke, and drawing stops where it is less than
-    1/2. 0: always N strokes. width, halvings: size of the network (see ``networks.DrawerNet``).
+    after the first it says how likely it goes on; training goes on that often (the gradient is straight-through, Bengio et al., 2013),
+    and drawing stops where it is less than 1/2. 0: always N strokes. width, halvings: size of the network (see ``networks.DrawerNet``).
     windows: of a drawer that slides over images of any size (§3.4): the sides, in pixels, of the windows of each pass, multiples of
     image_size; (128, 64) is the hierarchical drawer. Each is looked at as image_size² pixels. overlap: windows lie half a window apart, and
     see what was drawn in them before; or side by side.
@@ -118,8 +118,8 @@ class CanvasDrawer(Drawer):
         steps: int | None = None,
         shown: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A), the final canvas (B, C', S', S'), and how much of each stroke was
-        painted, (B, N): 1 or 0, but in training anything between. drop: see the class. canvas: to start from, of any size; None for a
+        """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A), the final canvas (B, C', S', S'), and whether each stroke was
+        painted, (B, N): 1 or 0. drop: see the class. canvas: to start from, of any size; None for a
         blank one of image_size². steps: at most so many of the N. shown: a teacher's strokes
         (B, N, A'), whose columns are painted instead of its own."""
         if hint.shape[1:] != (self.channels, self.image_size, self.image_size):
@@ -134,8 +134,9 @@ class CanvasDrawer(Drawer):
         for _ in range(min(self.steps, steps or self.steps)):
             action, state = self.net(features, resize(canvas, self.image_size), state)
             if self.stop_cost and actions:
-                go_on = action[:, -1].float()
-                going.append(going[-1] * (go_on if self.training else (go_on >= 0.5).float()))
+                likely = action[:, -1].float()
+                goes_on = likely.detach().bernoulli() if self.training else (likely >= 0.5).float()
+                going.append(going[-1] * (goes_on + likely - likely.detach()))  # the chance has the gradient of what came of it
             action = action[:, : len(self.actions)]
             with torch.autocast(hint.device.type, enabled=False):  # distances need float32
                 after = renderer.paint(canvas, action.float() if shown is None else self.corrected(action.float(), shown[:, len(actions)]))
