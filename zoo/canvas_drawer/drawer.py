@@ -119,9 +119,8 @@ class CanvasDrawer(Drawer):
         shown: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A), the final canvas (B, C', S', S'), and whether each stroke was
-        painted, (B, N): 1 or 0. drop: see the class. canvas: to start from, of any size; None for a
-        blank one of image_size². steps: at most so many of the N. shown: a teacher's strokes
-        (B, N, A'), whose columns are painted instead of its own."""
+        painted, (B, N): 1 or 0. drop: see the class. canvas: to start from, of any size; None for a blank one of image_size². steps: at
+        most so many of the N. shown: a teacher's strokes (B, N, A'), whose columns are painted instead of its own."""
         if hint.shape[1:] != (self.channels, self.image_size, self.image_size):
             raise ValueError(
                 f"images are {tuple(hint.shape[1:])}; this drawer looks at ({self.channels}, {self.image_size}, {self.image_size}):"
@@ -162,8 +161,8 @@ class CanvasDrawer(Drawer):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """train/mse: mean squared error between the painter's final canvas and the target, per pixel. See ink_weight for the loss.
-        train/taught: while there is a teacher, the loss: the mean squared error of the strokes' columns, each as a share of its variance, so
-        that a room's colour weighs as much as its place."""
+        train/taught: while there is a teacher, the loss: the mean squared error of the strokes' columns, each as a share of its variance,
+        so that a room's colour weighs as much as its place."""
         scheduled = self.ink_weight or self.drop or self.coarse or self.teacher_name
         left = 1 - self.trainer.global_step / self.trainer.estimated_stepping_batches if scheduled else 0.0
         size = self.image_size // 2 if left > 1 - self.coarse else self.image_size
