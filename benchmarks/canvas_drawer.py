@@ -76,10 +76,8 @@ def put(name: str, lines: list[str]) -> None:
 
 
 @torch.no_grad()
-def error(model: zoo.CanvasDrawer) -> float:
+def error(model: zoo.CanvasDrawer, data: datamodules.ImageNet) -> float:
     """Mean squared error of the drawings, on the renderer itself, of the test images."""
-    data = datamodules.ImageNet(archive="imagenet-sample.zip", lines=True, image_size=512, batch_size=1)
-    data.setup("test")
     errors = []
     for batch in data.test_dataloader():
         image = data.on_after_batch_transfer(batch, 0)["image"]
@@ -89,12 +87,14 @@ def error(model: zoo.CanvasDrawer) -> float:
 
 
 def table(runs: Path) -> None:
+    data = datamodules.ImageNet(archive="imagenet-sample.zip", lines=True, image_size=512, batch_size=1)
+    data.setup("test")
     measured = {}
     for _, name, _ in ROWS:
         found = sorted((runs / f"canvas-drawer-sketches{name}").rglob("last.ckpt"))
         if found:
             model = restore(found[-1]).eval()
-            measured[name] = error(model), model.steps_trained
+            measured[name] = error(model, data), model.steps_trained
             print(name or "the first", *measured[name], flush=True)
     first = measured[""][0]
     lines = [
@@ -105,7 +105,7 @@ def table(runs: Path) -> None:
         theirs = f"{paper:.2f} | {paper / ROWS[0][2]:.3f}" if paper else "– | –"
         ours = f"{measured[name][0]:.4f} | {measured[name][0] / first:.3f} | {measured[name][1]:,}" if name in measured else "– | – | –"
         lines.append(f"| {what} | {theirs} | {ours} |")
-    put("table", [*lines, "", "The mean of the 90 test images of the ImageNet sample, as line drawings."])
+    put("table", [*lines, "", f"The mean of the {len(data.datasets['test'])} test images of the ImageNet sample, as line drawings."])
 
 
 @torch.no_grad()

@@ -240,6 +240,17 @@ def test_strokes_that_cost_too_much_are_left_out():
     assert left[1] > 1
 
 
+def test_training_paints_whole_strokes_or_none_and_the_chance_to_go_on_learns():
+    torch.manual_seed(0)
+    model = drawer(windows=None, stop_cost=0.1).train()
+    image = lines(16, 16, seed=1).expand(32, -1, -1, -1)
+    strokes, canvas, going = model.rollout(image, model.painter)
+    assert set(going.round(decimals=4).unique().tolist()) == {0.0, 1.0}
+    torch.testing.assert_close(canvas, model.painter.render(strokes, 16, going > 0.5))
+    going.sum().backward()
+    assert model.net.out.bias.grad[-1] > 0
+
+
 def test_what_comes_after_the_stop_is_neither_drawn_nor_measured():
     model = drawer(windows=None, stop_cost=0.1)
     image = lines(16, 16, seed=1)
