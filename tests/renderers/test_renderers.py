@@ -8,7 +8,8 @@ import torch
 from tiny_files import has_mypaint
 
 import renderers
-from renderers import ActionSpace, Drawing
+from renderers import ActionSpace, Drawing, curves
+from renderers.base import coverage
 
 NAMES = [name for name in renderers.names() if not name.startswith("mypaint") or has_mypaint()]
 SMOOTH = [name for name in NAMES if not name.startswith("mypaint")]
@@ -84,6 +85,27 @@ def test_batches_are_independent(name):
     together = r.render(strokes, 32)
     alone = torch.cat([r.render(strokes[i : i + 1], 32) for i in range(5)])
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_blocks_that_a_curve_does_not_reach_may_be_left_out(smooth):
+    """The same coverage and gradients as of all pixels, on sides that blocks do not divide; thick, tapered, long, short."""
+    rows = torch.rand(40, 8, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0] * 6 + [0.2, 0.2])
+    rows[::2, :6] = rows[::2, :2].repeat(1, 3) + 0.05 * rows[::2, :6]
+    rows[5, 6:] = 0
+    height, width = 75, 101
+    weights = torch.randn(40, height, width, generator=torch.Generator().manual_seed(1))
+    found = []
+    for blocks in (True, False):
+        points, r0, r2 = (v.clone().requires_grad_() for v in (rows[:, :6], rows[:, 6], rows[:, 7]))
+        if blocks:
+            inked, t = curves.curve_coverage(points, r0, r2, height, width, smooth)
+            assert (t == 0).float().mean() > 0.3  # some were left out
+        else:
+            inked = coverage(curves.curve_distance(points, r0, r2, height, width)[0], smooth)
+        found.append((inked, *torch.autograd.grad((inked * weights).sum(), [points, r0, r2])))
+    for few, all_pixels in zip(*found, strict=True):
+        assert (few - all_pixels).abs().max() <= 1e-6 * all_pixels.abs().max()
 
 
 @pytest.mark.parametrize("name", NAMES)

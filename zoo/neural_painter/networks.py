@@ -47,7 +47,7 @@ class Guide(nn.Module):
         points = self.renderer.points(action)  # type: ignore[attr-defined]
         radii = action[:, self.radii] * self.renderer.MAX_RADIUS  # type: ignore[attr-defined]
         first, last = radii[:, 0], radii[:, -1]
-        distance, t = curve_distance(action.new_empty(1).expand(len(action), 1, GRID, GRID), points.flatten(1), 0 * first, 0 * last)
+        distance, t = curve_distance(points.flatten(1), 0 * first, 0 * last, GRID, GRID)
         r = SIDE * torch.lerp(first[:, None, None], last[:, None, None], t) + 0.5
         p0, p1, p2 = points[..., None, None, :].unbind(1)
         speed = (2 * (1 - t[..., None]) * (p1 - p0) + 2 * t[..., None] * (p2 - p1)).square().sum(-1).clamp_min(1e-6).sqrt()
