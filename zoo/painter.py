@@ -59,7 +59,8 @@ class Painter(LightningModule, Renderer):
 
 def adam_cosine(module: LightningModule, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> Any:
     """Adam whose rate rises to ``lr`` over the first 2 % of the steps and falls to nothing (cosine); constant if training has no end."""
-    optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr, betas)
+    fused = not module.trainer.gradient_clip_val  # Lightning clips no gradients of a fused optimiser
+    optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr, betas, fused=fused)
     steps = module.trainer.estimated_stepping_batches
     if steps == float("inf"):
         return optimizer
