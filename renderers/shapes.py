@@ -171,10 +171,17 @@ class Rectangle(Shape):
     columns = "x0 y0 x1 y1 alpha red green blue"
 
     def distance(self, canvas: Tensor, action: Tensor) -> Tensor:
-        a, b = scaled(canvas, action[:, :4])[:, :, None].unbind(1)
-        beyond = (pixel_centres(canvas) - (a + b) / 2).abs() - (a - b).abs() / 2  # per axis
-        outside = norm(beyond.clamp_min(0))
-        return torch.where((beyond <= 0).all(-1), beyond.amax(-1), outside).view(-1, *canvas.shape[-2:])
+        def beyond(a: Tensor, b: Tensor, n: int) -> Tensor:
+            """How far n pixels in a row lie beyond the nearer of the sides a and b (B,): (B, n)."""
+            centres = torch.arange(n, device=canvas.device) + 0.5
+            return (centres - (a + b)[:, None] / 2).abs() - (a - b).abs()[:, None] / 2
+
+        a, b = scaled(canvas, action[:, :4]).unbind(1)
+        height, width = canvas.shape[-2:]
+        x, y = beyond(a[:, 0], b[:, 0], width)[:, None], beyond(a[:, 1], b[:, 1], height)[..., None]
+        inside = torch.maximum(x, y)
+        outside = (x.clamp_min(0) ** 2 + y.clamp_min(0) ** 2).clamp_min(1e-8).sqrt()
+        return torch.where(inside <= 0, inside, outside)
 
     def outlines(self, strokes: Tensor) -> list[Outline]:
         found = []
