@@ -234,7 +234,7 @@ def window(canvas: Tensor, points: Tensor, reach: float) -> Window:
 
     points: x, y as fractions of the canvas. reach: how far from their hull, as a fraction of sqrt(width * height).
     """
-    if len(points) > 1:
+    if len(points) != 1:
         return WHOLE
     height, width = canvas.shape[-2:]
     margin = reach * (height * width) ** 0.5 + 3

@@ -44,17 +44,15 @@ def nearest_on_curve(points: Tensor, curve: Curve, r0: Tensor, r2: Tensor) -> Te
     """
     points = points.expand(len(r0), -1, -1)
     if points.device.type == "cpu" and len(r0) > (n := max(1, CACHED // SAMPLES // points.shape[1])):
-        return torch.cat(
-            [nearest_on_curve(p, c, r, q) for p, *c, r, q in zip(*(v.split(n) for v in (points, *curve, r0, r2)), strict=True)]
-        )
+        pieces = zip(*(v.split(n) for v in (points, *curve, r0, r2)), strict=True)
+        return torch.cat([nearest_on_curve(p, abc, r, q) for p, *abc, r, q in pieces])
     c, t = sampled(curve)
     r = r0[:, None] + (r2 - r0)[:, None] * t
     power = torch.baddbmm(((c**2).sum(-1) - r**2)[..., None], c, points.mT, alpha=-2)  # (B, SAMPLES, N), all less |point|²
+    number = torch.arange(SAMPLES, device=c.device)[:, None]
     least = (power - power.amin(1, keepdim=True)).sign_()  # 0 where least, else 1
-    best = (
-        least.mul_(-SAMPLES).add_(torch.arange(SAMPLES, device=c.device)[:, None]).amax(1, keepdim=True)
-    )  # argmin, but three times as fast
-    best = best.long().clamp_(1, SAMPLES - 2)
+    best = least.mul_(-SAMPLES).add_(number).amax(1, keepdim=True).long()  # its argmin: argmin() takes three times as long
+    best = best.clamp_(1, SAMPLES - 2)
     left, centre, right = (power.gather(1, best + k)[:, 0] for k in (-1, 0, 1))
     bend = (left - 2 * centre + right).clamp_min_(1e-12)
     step = (0.5 * (left - right) / bend).clamp_(-1, 1)  # vertex of the parabola through the three, in samples
