@@ -255,7 +255,7 @@ class QBC(Overlay):
         return value.gather(1, last).view(-1, height, 2, width, 2).mean((2, 4))[:, :rows, :columns]
 
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
-        if self.differentiable or len(action) > 1:
+        if self.differentiable or len(action) != 1:
             return super().paint(canvas, action)
         reach = self.MAX_RADIUS * float(self.actions.select(action, "r0 r2").max())  # one stroke: only what it can touch
         where = window(canvas, self.points(action).detach().view(1, -1), reach)

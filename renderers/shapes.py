@@ -15,7 +15,7 @@ from renderers.colour import colours
 def scaled(canvas: Tensor, points: Tensor) -> Tensor:
     """Points (B, 2k), fractions of the canvas (B, C, H, W), as pixels: (B, k, 2)."""
     height, width = canvas.shape[-2:]
-    return points.view(len(points), -1, 2) * torch.tensor([width, height], device=canvas.device)
+    return points.unflatten(1, (-1, 2)) * torch.tensor([width, height], device=canvas.device)
 
 
 def unit(canvas: Tensor) -> float:

@@ -87,6 +87,12 @@ def test_batches_are_independent(name):
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize(("name", "smooth"), FORMS)
+def test_a_batch_of_no_canvases_stays_one(name, smooth):
+    r = renderers.get(name, differentiable=smooth)
+    assert r.paint(r.blank(0, (70, 66)), torch.rand(0, len(r.actions))).shape == (0, r.channels, 70, 66)
+
+
 @pytest.mark.parametrize("smooth", [False, True])
 def test_blocks_that_a_curve_does_not_reach_may_be_left_out(smooth):
     """The same coverage and gradients as of all pixels, on sides that blocks do not divide; thick, tapered, long, short."""
