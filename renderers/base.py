@@ -270,7 +270,7 @@ def coverage(distance: Tensor, smooth: bool, edge: float = 1.0) -> Tensor:
 
     Exact form: a linear ramp ``edge`` pixels wide (1 is the box-filtered half-plane). Smooth form: a sigmoid; its gradient never vanishes.
     """
-    return torch.sigmoid(-distance / SOFTNESS) if smooth else (0.5 - distance / edge).clamp(0, 1)
+    return torch.sigmoid(distance * (-1 / SOFTNESS)) if smooth else (0.5 - distance / edge).clamp(0, 1)
 
 
 def blend(canvas: Tensor, alpha: Tensor, colour: Tensor) -> Tensor:
