@@ -20,7 +20,7 @@ SOFTNESS = 0.5
 
 
 class Overlay(Renderer):
-    """Paints one colour over an RGB canvas; the opacity does not depend on the canvas. To implement: :meth:`opacity`."""
+    """Paints one colour over an RGB canvas. To implement: :meth:`opacity`, which does not depend on the canvas."""
 
     @abstractmethod
     def opacity(self, action: Tensor, height: int, width: int) -> Tensor:
