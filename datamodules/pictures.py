@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import tempfile
 import zipfile
 from abc import abstractmethod
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +18,7 @@ from tqdm import tqdm
 
 from datamodules.base import DataError, DataModule, Images, Remote, cache, cropped, hold_out
 from datamodules.folder import ENDINGS
+from renderers.files import replacing
 
 LARGEST_FILE = 64 << 20  # bytes of one picture, unpacked
 LARGEST_PICTURE = 64_000_000  # pixels
@@ -78,18 +75,6 @@ class Archive:
                 return np.asarray(fit(upright, (size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
         except Exception as e:  # zipfile and Pillow raise what the bytes lead them to
             raise DataError(f"{self.path}: {name} is not a whole image ({e}). Mend or remove it.") from e
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its name when all went well, and else is removed."""
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        yield Path(part)
-        os.replace(part, path)
-    finally:
-        Path(part).unlink(missing_ok=True)
 
 
 def decoded(archive: Archive, names: list[str], size: int, crop: bool) -> Tensor:

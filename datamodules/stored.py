@@ -22,10 +22,10 @@ from tqdm import tqdm
 
 import renderers
 from datamodules.base import DataError, DataModule, checksum, data_root
-from datamodules.pictures import replacing
 from datamodules.strokes import Strokes
 from renderers import Renderer
-from renderers.base import blend
+from renderers.files import atomic_write, replacing
+from renderers.pixels import blend
 
 FORMAT = "strokezoo-strokes-1"
 SHARD = 2048  # strokes in a file
@@ -85,8 +85,6 @@ def shard(plan: dict[str, Any], k: int, path: Path) -> int:
     ends = np.cumsum([len(m) for m in made]).astype(np.uint32)
     with replacing(path) as part_path, part_path.open("wb") as f:
         np.savez(f, codes=codes[:, keep], ends=ends, data=np.frombuffer(b"".join(made), np.uint8))
-        f.flush()
-        os.fsync(f.fileno())
     return n
 
 
@@ -159,8 +157,7 @@ def make(renderer: str, n: int, out: Path, size: int = 64, seed: int = 0, proces
 
 
 def write_index(path: Path, data: dict[str, Any]) -> None:
-    with replacing(path) as part:
-        part.write_text(json.dumps(data), encoding="utf-8")
+    atomic_write(path, json.dumps(data).encode())
 
 
 def read_index(path: Path) -> dict[str, Any]:

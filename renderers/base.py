@@ -1,44 +1,85 @@
-"""What a stroke is (ActionSpace) and how it reaches a canvas (Renderer)."""
+"""What a stroke is (ActionSpace) and what paints it on a canvas (Renderer)."""
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from renderers.colour import colours
+from renderers.outline import Outline
 
 Box = tuple[float, float, float, float]
 """A rectangle (left, top, right, bottom) as fractions of the canvas."""
+
+
+def split(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Names in one string, separated by spaces, or as a sequence: as a tuple."""
+    return tuple(names.split()) if isinstance(names, str) else tuple(names)
 
 
 @dataclass(frozen=True)
 class ActionSpace:
     """The named columns of a stroke. Every column is a number in [0, 1].
 
-    Columns are looked up by name, never by number: ``space["x0"]`` is an index, ``space.column(strokes, "x0")`` a tensor.
-    levels: of a column that is discrete, how many values it takes: 0, 1/(n - 1), …, 1. What a renderer is given in between it rounds.
+    Columns are looked up by name, never by number: ``space["x0"]`` is an index, ``space.column(strokes, "x0")`` a
+    tensor.
+
+    Args:
+        columns: names of the columns, in one string or as a sequence.
+        levels: how many values each discrete column takes: 0, 1/(n - 1), …, 1. A renderer rounds what lies between two
+            of them.
+        points: the columns that are coordinates of points, x and y in turn.
+        relative: those of ``points`` that are measured from other points of the stroke, so that they stay as they are
+            where it moves.
+        lengths: the columns that are lengths, as fractions of sqrt(width * height) up to a constant factor: they shrink
+            with a drawing.
+
+    Raises:
+        ValueError: for names that are not different identifiers, and for levels, points or lengths of columns that are
+            not there.
     """
 
     columns: tuple[str, ...]
     levels: tuple[tuple[str, int], ...]
+    points: tuple[str, ...]
+    relative: tuple[str, ...]
+    lengths: tuple[str, ...]
 
-    def __init__(self, columns: str | Sequence[str], levels: Mapping[str, int] | None = None):
-        names = tuple(columns.split()) if isinstance(columns, str) else tuple(columns)
+    def __init__(
+        self,
+        columns: str | Sequence[str],
+        levels: Mapping[str, int] | None = None,
+        points: str | Sequence[str] = (),
+        relative: str | Sequence[str] = (),
+        lengths: str | Sequence[str] = (),
+    ):
+        names, points, relative, lengths = map(split, (columns, points, relative, lengths))
         if not names or len(set(names)) != len(names) or not all(n.isidentifier() for n in names):
             raise ValueError(f"an action space needs one or more different identifiers as column names, got {names}")
         levels = levels or {}
         if not (set(levels) <= set(names) and all(n >= 2 for n in levels.values())):
             raise ValueError(f"levels {dict(levels)}: expected 2 or more, for columns among {', '.join(names)}")
-        object.__setattr__(self, "columns", names)
-        object.__setattr__(self, "levels", tuple(levels.items()))
+        if not (set(points) <= set(names) and len(set(points)) == len(points) and len(points) % 2 == 0):
+            raise ValueError(f"points {points}: expected x and y in turn, among the columns {', '.join(names)}")
+        if not (set(relative) <= set(points) and set(lengths) <= set(names) - set(points)):
+            raise ValueError(f"relative {relative}, lengths {lengths}: expected columns of points, and others")
+        values = (names, tuple(levels.items()), points, relative, lengths)
+        for field, value in zip(("columns", "levels", "points", "relative", "lengths"), values, strict=True):
+            object.__setattr__(self, field, value)
+
+    @property
+    def xs(self) -> tuple[str, ...]:
+        """The columns that are x coordinates."""
+        return self.points[::2]
+
+    @property
+    def ys(self) -> tuple[str, ...]:
+        """The columns that are y coordinates, in the order of :attr:`xs`."""
+        return self.points[1::2]
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -75,7 +116,12 @@ class ActionSpace:
         return strokes
 
     def check(self, strokes: Tensor) -> Tensor:
-        """Return strokes (..., A) unchanged, or raise ValueError naming the first number that is not in [0, 1]."""
+        """Strokes (..., A), unchanged.
+
+        Raises:
+            ValueError: if they have another number of columns, or one of their numbers is not in [0, 1]; it names the
+                first of these.
+        """
         if strokes.ndim < 1 or strokes.shape[-1] != len(self):
             raise ValueError(
                 f"strokes have shape {tuple(strokes.shape)}; expected (..., {len(self)}): {' '.join(self.columns)}"
@@ -92,58 +138,15 @@ class ActionSpace:
         return strokes
 
 
-@dataclass(frozen=True)
-class Outline:
-    """Vector geometry of one stroke, for export. Lengths and coordinates are fractions of the canvas.
-
-    kind: ``curve`` (quadratic Bézier, 3 points), ``polyline`` (2 points or more), ``polygon`` (filled) or ``circle`` (filled, 1 point).
-    points: (k, 2) x, y. widths: full stroke width (a circle: its diameter) at the start and at the end, as a fraction of
-    sqrt(width * height); (0, 0) for a polygon. colour: red, green, blue. opacities: at the start and at the end.
-    """
-
-    kind: str
-    points: np.ndarray
-    widths: tuple[float, float]
-    colour: tuple[float, float, float]
-    opacities: tuple[float, float] = (1.0, 1.0)
-
-    def at(self, t: np.ndarray) -> np.ndarray:
-        """Points (k, 2) of a curve at t (k,) in [0, 1]."""
-        p0, p1, p2 = self.points
-        t = t[:, None]
-        return (1 - t) ** 2 * p0 + 2 * t * (1 - t) * p1 + t**2 * p2
-
-    def curves(self) -> list[np.ndarray]:
-        """The path, or a shape's closed contour, as quadratic Béziers, each (3, 2)."""
-        if self.kind == "curve":
-            return [self.points]
-        path = self.flatten(1e-3)
-        return [np.stack([a, (a + b) / 2, b]) for a, b in pairwise(path)]
-
-    def flatten(self, tolerance: float = 1e-4) -> np.ndarray:
-        """The path, or a shape's closed contour, as points (k, 2) no farther than ``tolerance`` from it."""
-        if self.kind == "polyline":
-            return self.points
-        if self.kind == "polygon":
-            return np.concatenate([self.points, self.points[:1]])
-        if self.kind == "circle":
-            radius = self.widths[0] / 2
-            n = max(8, math.ceil(math.pi / math.acos(max(1 - tolerance / max(radius, tolerance), 0.0))))
-            angle = np.linspace(0, 2 * np.pi, n + 1)
-            return np.clip(self.points + radius * np.stack([np.cos(angle), np.sin(angle)], 1), 0, 1)
-        bend = float(
-            np.linalg.norm(self.points[0] - 2 * self.points[1] + self.points[2])
-        )  # a chord strays by bend / (4 n²)
-        return self.at(np.linspace(0, 1, max(1, math.ceil((bend / 4 / tolerance) ** 0.5)) + 1))
-
-
 class Renderer(ABC):
-    """Paints strokes on a canvas. One method to implement: :meth:`paint`.
+    """Paints strokes on a canvas. To implement: :meth:`paint`, for all pictures, and :meth:`outlines`, for export.
 
-    name: its key in the registry. actions: the columns of a stroke. channels: 1 or 3. background: one number per channel.
-    differentiable: whether :meth:`paint` has useful gradients in every column (the smooth form).
-    lengths: columns that are lengths, as fractions of sqrt(width * height) up to a constant factor: they shrink with a drawing.
-    relative: x and y columns that are relative to other points of the stroke, so that they do not move with a drawing.
+    Attributes:
+        name: what the registry finds it by.
+        actions: the columns of a stroke.
+        channels: of a canvas, 1 (grey) or 3 (red, green, blue).
+        background: a blank canvas's colour, one number in [0, 1] per channel.
+        differentiable: whether :meth:`paint` has useful gradients in every column (the smooth form).
     """
 
     name: str
@@ -151,12 +154,18 @@ class Renderer(ABC):
     channels: int = 3
     background: tuple[float, ...] = (0.0, 0.0, 0.0)
     differentiable: bool = False
-    lengths: ClassVar[tuple[str, ...]] = ()
-    relative: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
-        """Paint one stroke (B, A) on each canvas (B, C, H, W), values in [0, 1]; returns the new canvas. Any size and device."""
+        """Paint one stroke on each canvas.
+
+        Args:
+            canvas: (B, C, H, W) in [0, 1], of any size and on any device.
+            action: one stroke for each, (B, A) in [0, 1].
+
+        Returns:
+            The new canvases (B, C, H, W).
+        """
 
     @abstractmethod
     def outlines(self, strokes: Tensor) -> list[Outline]:
@@ -165,12 +174,19 @@ class Renderer(ABC):
     def trace(self, outlines: list[Outline]) -> Tensor:
         """Strokes (T, A) of this renderer that follow other strokes' outlines, as ``Drawing.to`` asks for.
 
-        Raises ValueError where the renderer has no stroke for them.
+        Raises:
+            ValueError: where the renderer has no stroke for them.
         """
         raise ValueError(f"strokes cannot be turned into {self.name!r}: it is neither a curve nor a line")
 
     def blank(self, batch: int, size: int | tuple[int, int], device: Any = None) -> Tensor:
-        """An empty canvas (batch, C, H, W). size: pixels of a square, or (height, width)."""
+        """Empty canvases (batch, C, H, W).
+
+        Args:
+            batch: how many.
+            size: pixels of a square's side, or (height, width).
+            device: where they live; None for the CPU.
+        """
         height, width = (size, size) if isinstance(size, int) else size
         colour = torch.tensor(self.background, device=device, dtype=torch.float32)
         return colour.view(1, -1, 1, 1).expand(batch, -1, height, width).contiguous()
@@ -178,10 +194,16 @@ class Renderer(ABC):
     def render(
         self, strokes: Tensor, size: int | tuple[int, int], mask: Tensor | None = None, steps: bool = False
     ) -> Tensor:
-        """Fold :meth:`paint` over strokes (B, T, A), from the blank canvas.
+        """Paint strokes one after another, from the blank canvas. Memory grows with T only for gradients or ``steps``.
 
-        mask: (B, T) booleans; where false, the stroke is left out. Memory does not grow with T unless gradients or steps are asked for.
-        Returns (B, C, H, W), or (B, T, C, H, W) with ``steps``: the canvas after each stroke.
+        Args:
+            strokes: (B, T, A) in [0, 1].
+            size: pixels of a square's side, or (height, width).
+            mask: (B, T) booleans; where false, the stroke is left out.
+            steps: return the canvas after each stroke.
+
+        Returns:
+            The pictures (B, C, H, W), or with ``steps`` (B, T, C, H, W).
         """
         canvas = self.blank(len(strokes), size, strokes.device)
         frames = []
@@ -195,93 +217,26 @@ class Renderer(ABC):
         return torch.stack(frames, 1) if frames else canvas.new_empty(len(strokes), 0, *canvas.shape[1:])
 
     def place(self, strokes: Tensor, box: Box) -> tuple[str, Tensor]:
-        """The same strokes (T, A) drawn smaller, inside ``box``. Returns the name of a renderer that can paint them, and (T, A').
+        """The same strokes drawn smaller, inside a box.
 
-        Lengths scale by sqrt(width * height) of the box, so placing composes: a tile's strokes look as they did on the tile.
+        Lengths scale by sqrt(width * height) of the box, so placing composes: a tile's strokes look as they did on the
+        tile.
+
+        Args:
+            strokes: (T, A) in [0, 1].
+            box: where on the canvas.
+
+        Returns:
+            The name of a renderer that can paint them, and its strokes (T', A').
         """
         left, top, right, bottom = box
         placed = strokes.clone()
-        for i, name in enumerate(self.actions.columns):
-            if name in self.lengths:
-                placed[:, i] = strokes[:, i] * ((right - left) * (bottom - top)) ** 0.5
-            elif name[0] == "x" and name not in self.relative:
-                placed[:, i] = left + (right - left) * strokes[:, i]
-            elif name[0] == "y" and name not in self.relative:
-                placed[:, i] = top + (bottom - top) * strokes[:, i]
+        for name in self.actions.lengths:
+            placed[:, self.actions[name]] = (
+                self.actions.column(strokes, name) * ((right - left) * (bottom - top)) ** 0.5
+            )
+        for names, start, end in ((self.actions.xs, left, right), (self.actions.ys, top, bottom)):
+            for name in names:
+                if name not in self.actions.relative:
+                    placed[:, self.actions[name]] = start + (end - start) * self.actions.column(strokes, name)
         return self.name, placed
-
-
-class Overlay(Renderer):
-    """Paints one colour over an RGB canvas, with an opacity that does not depend on the canvas. To implement: :meth:`opacity`."""
-
-    @abstractmethod
-    def opacity(self, action: Tensor, height: int, width: int) -> Tensor:
-        """Opacity (B, height, width) in [0, 1] of strokes (B, A)."""
-
-    def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
-        return blend(canvas, self.opacity(action, *canvas.shape[-2:]), colours(self.actions, action))
-
-    def paint_all(self, canvas: Tensor, actions: Tensor) -> Tensor:
-        """Canvases (B, 3, H, W) after k strokes each, (B, k, A): as :meth:`paint` k times, but their opacities are found in one batch."""
-        alphas = self.opacity(actions.flatten(0, 1), *canvas.shape[-2:]).unflatten(0, actions.shape[:2])
-        for alpha, colour in zip(alphas.unbind(1), colours(self.actions, actions).unbind(1), strict=True):
-            canvas = blend(canvas, alpha, colour)
-        return canvas
-
-
-Window = tuple[slice, slice]
-"""Rows and columns of a canvas."""
-
-WHOLE: Window = (slice(None), slice(None))
-
-
-def window(canvas: Tensor, points: Tensor, reach: float) -> Window:
-    """The rows and columns of a canvas (B, C, H, W) that a stroke near points (1, 2k) can touch; all of them for a batch of several.
-
-    points: x, y as fractions of the canvas. reach: how far from their hull, as a fraction of sqrt(width * height).
-    """
-    if len(points) != 1:
-        return WHOLE
-    height, width = canvas.shape[-2:]
-    margin = reach * (height * width) ** 0.5 + 3
-    low, high = points.view(-1, 2).aminmax(dim=0)
-    (left, top), (right, bottom) = low.tolist(), high.tolist()
-    rows = slice(max(0, int(top * height - margin)), int(bottom * height + margin) + 1)
-    return rows, slice(max(0, int(left * width - margin)), int(right * width + margin) + 1)
-
-
-def put(canvas: Tensor, where: Window, part: Tensor) -> Tensor:
-    """A canvas with a window of it replaced."""
-    if where == WHOLE:
-        return part
-    painted = canvas.clone()
-    painted[..., where[0], where[1]] = part
-    return painted
-
-
-def pixel_centres(canvas: Tensor, where: Window = WHOLE) -> Tensor:
-    """Centres of the pixels of a canvas (B, C, H, W), or of a window of it, in pixels: (H * W, 2) as x, y."""
-    height, width = canvas.shape[-2:]
-    rows, columns = (
-        torch.arange(n, device=canvas.device)[w] + 0.5 for n, w in zip((height, width), where, strict=True)
-    )
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
-    return torch.stack([x, y], -1).view(-1, 2)
-
-
-SOFTNESS = 0.5
-"""Smooth forms: the edge is sigmoid(-distance / SOFTNESS), distance in pixels."""
-
-
-def coverage(distance: Tensor, smooth: bool, edge: float = 1.0) -> Tensor:
-    """How much of a pixel is inked, from the signed distance in pixels of its centre to the outline (negative inside).
-
-    Exact form: a linear ramp ``edge`` pixels wide (1 is the box-filtered half-plane). Smooth form: a sigmoid; its gradient never vanishes.
-    """
-    return torch.sigmoid(distance * (-1 / SOFTNESS)) if smooth else (0.5 - distance / edge).clamp(0, 1)
-
-
-def blend(canvas: Tensor, alpha: Tensor, colour: Tensor) -> Tensor:
-    """Paint colour (B, 3) over a canvas (B, 3, H, W) with opacity alpha (B, H, W)."""
-    alpha = alpha[:, None]
-    return canvas * (1 - alpha) + alpha * colour[:, :, None, None]

@@ -1,4 +1,4 @@
-"""Algorithm 1 of SARA on the CPU, batched: the circles of a stroke, drawn as the thin crescents of them that stay visible."""
+"""Algorithm 1 of SARA on the CPU, batched: a stroke's circles, drawn as the thin crescents that stay visible."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ LIMIT = 1 << 20  # rows of RUN pixels in a pool (64 MiB); a fuller one is emptie
 
 
 class Crescents:
-    """The pixels of a circle that are not in the next one, as offsets from its centre on a grid with rows of ``stride`` pixels.
+    """The pixels of a circle that are not in the next one, as offsets from its centre on a grid.
 
-    A key packs (radius, radius of the next or -1 for none, dx, dy to the next centre) as four int16. Its crescent, made when first asked
-    for, is rows ends[k] : ends[k + 1] of the pool, k = slots[key]; its last row is filled by repeating a pixel.
+    A key packs (radius, radius of the next or -1 for none, dx, dy to the next centre) as four int16. Its crescent,
+    computed when first asked for, is rows ends[k] : ends[k + 1] of the pool, k = slots[key]; its last row is filled by
+    repeating a pixel.
+
+    Args:
+        stride: pixels in a row of the grid.
     """
 
     def __init__(self, stride: int):
@@ -28,25 +32,28 @@ class Crescents:
         self.ends, self.pool = np.zeros(1, np.int64), np.empty((0, RUN), np.int32)
 
     def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The first row of each key's crescent in the pool, and its number of rows."""
+        """The first row in the pool of the crescent of each key (N,), and its number of rows: both (N,)."""
         if self.ends[-1] > LIMIT:
             self.empty()
         distinct, inverse = np.unique(keys, return_inverse=True)
         unique = distinct.tolist()
         if new := [k for k in unique if k not in self.slots]:
-            made = [self.make(*four) for four in np.array(new)[:, None].view(np.int16).tolist()]
-            self.slots.update(zip(new, range(len(self.slots), len(self.slots) + len(new)), strict=True))
-            start, self.ends = (
-                self.ends[-1],
-                np.concatenate([self.ends, self.ends[-1] + np.cumsum([len(m) for m in made])]),
-            )
-            if self.ends[-1] > len(self.pool):  # twice the room, so that it is seldom copied
-                self.pool = np.concatenate([self.pool, np.empty((self.ends[-1], RUN), np.int32)])
-            self.pool[start : self.ends[-1]] = np.concatenate(made)
+            self.add(new)
         slot = np.fromiter(map(self.slots.__getitem__, unique), np.int64, len(unique))[inverse]
         return self.ends[slot], self.ends[slot + 1] - self.ends[slot]
 
-    def make(self, r: int, r_next: int, dx: int, dy: int) -> np.ndarray:
+    def add(self, keys: list[int]) -> None:
+        """Put the crescents of new keys into the pool."""
+        crescents = [self.crescent(*four) for four in np.array(keys)[:, None].view(np.int16).tolist()]
+        self.slots.update(zip(keys, range(len(self.slots), len(self.slots) + len(keys)), strict=True))
+        start = self.ends[-1]
+        self.ends = np.concatenate([self.ends, start + np.cumsum([len(rows) for rows in crescents])])
+        if self.ends[-1] > len(self.pool):  # twice the room, so that it is seldom copied
+            self.pool = np.concatenate([self.pool, np.empty((self.ends[-1], RUN), np.int32)])
+        self.pool[start : self.ends[-1]] = np.concatenate(crescents)
+
+    def crescent(self, r: int, r_next: int, dx: int, dy: int) -> np.ndarray:
+        """Offsets (rows, RUN) of the pixels of a circle of radius r that one of ``r_next``, (dx, dy) away, lacks."""
         y, x = np.ogrid[-r : r + 1, -r : r + 1]
         y, x = np.nonzero((x * x + y * y <= r * r) & ((x - dx) ** 2 + (y - dy) ** 2 > r_next * abs(r_next)))
         pixels = ((y - r) * self.stride + x - r).astype(np.int32)
@@ -57,14 +64,23 @@ crescents_on = lru_cache(8)(Crescents)
 
 
 def alpha(centres: np.ndarray, radii: np.ndarray, values: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Opacity (B, height, width) of strokes of circles: each over the earlier ones on a grid of twice the size, then the mean of 2 × 2.
+    """Opacity of strokes of circles: each over the earlier ones on a grid of twice the size, then the mean of 2 × 2.
 
-    centres: (B, K, 2) int, x and y, on the grid. radii: (B, K) int. values: (B, K) in [0, 1], kept to 1 / CODES.
-    A pixel's last circle is the greatest i with the pixel in circle i but not in i + 1, so only those crescents are written, in order.
+    A pixel's last circle is the greatest i with the pixel in circle i but not in i + 1, so only those crescents are
+    written, in order.
+
+    Args:
+        centres: (B, K, 2) int, x and y, in pixels of the grid.
+        radii: (B, K) int, in pixels of the grid.
+        values: opacities (B, K) in [0, 1], kept to 1 / CODES.
+        height: of the canvas, in pixels; half of the grid's.
+        width: of the canvas, in pixels.
+
+    Returns:
+        (B, height, width) float32 in [0, 1].
     """
-    pad = max(
-        1 + int((height * width) ** 0.5 / 2), int(radii.max(initial=0))
-    )  # circles reach into the margin before the next row or grid
+    # circles reach into the margin before the next row or grid
+    pad = max(1 + int((height * width) ** 0.5 / 2), int(radii.max(initial=0)))
     rows, stride = 2 * height + pad, 2 * width + pad
     grid = np.empty((pad + CHUNK * rows) * stride, np.int16)
     inner = grid[pad * stride :].reshape(CHUNK, rows, stride)[:, : 2 * height, pad:]
@@ -86,7 +102,6 @@ def alpha(centres: np.ndarray, radii: np.ndarray, values: np.ndarray, height: in
         grid[index] = v.repeat(n * RUN)  # in order: the last one stays
         pairs = (inner[:, ::2] + inner[:, 1::2]).view(np.int32)[: len(out) - a]
         pairs *= 65537  # the upper half becomes the sum of both halves; the lower half is below the resolution
-        np.multiply(
-            pairs, np.float32(1 / (4 * CODES * 65536)), out=out[a : a + CHUNK], dtype=np.float32, casting="unsafe"
-        )
+        mean = np.float32(1 / (4 * CODES * 65536))
+        np.multiply(pairs, mean, out=out[a : a + CHUNK], dtype=np.float32, casting="unsafe")
     return out

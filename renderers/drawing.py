@@ -14,7 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renderers.base import Box, Outline, Renderer
+from renderers.base import Box, Renderer
+from renderers.formats import save
+from renderers.outline import Outline
+from renderers.registry import get
 
 FORMAT, VERSION = "strokezoo-drawing", 1
 LARGEST_SIDE = 16384  # pixels
@@ -27,10 +30,18 @@ class DrawingError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """Strokes (T, A) in [0, 1], the name of their renderer, and the picture's shape. Immutable: every method returns a new one.
+    """Strokes, the name of their renderer, and the picture's shape. Immutable: every method returns a new one.
 
-    aspect: width / height. background: one number in [0, 1] per channel; None for the renderer's own.
-    Raises DrawingError for strokes that are not (T, A), not finite or not in [0, 1], and ValueError for an unknown renderer.
+    Args:
+        strokes: (T, A) in [0, 1], in painting order; kept as float32 on the CPU.
+        renderer: name of the renderer that they are strokes of.
+        aspect: width / height of the picture, from 0.001 to 1000.
+        background: one number in [0, 1] per channel; None for the renderer's own.
+
+    Raises:
+        DrawingError: for strokes that are not (T, A), not finite or not in [0, 1], and for an impossible aspect or
+            background.
+        ValueError: for an unknown renderer.
     """
 
     strokes: Tensor
@@ -39,14 +50,11 @@ class Drawing:
     background: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        import renderers
-
-        renderer = renderers.get(self.renderer)
+        renderer = get(self.renderer)
         strokes = torch.as_tensor(self.strokes).detach().to("cpu", torch.float32, copy=True).contiguous()
         if strokes.ndim != 2:
-            raise DrawingError(
-                f"strokes have shape {tuple(strokes.shape)}; a drawing needs (T, {len(renderer.actions)})"
-            )
+            shape = tuple(strokes.shape)
+            raise DrawingError(f"strokes have shape {shape}; a drawing needs (T, {len(renderer.actions)})")
         try:
             renderer.actions.check(strokes)
         except ValueError as e:
@@ -55,9 +63,8 @@ class Drawing:
             raise DrawingError(f"aspect (width / height) is {self.aspect}; expected a number from 0.001 to 1000")
         background = renderer.background if self.background is None else tuple(float(v) for v in self.background)
         if len(background) != renderer.channels or not all(0 <= v <= 1 for v in background):
-            raise DrawingError(
-                f"background is {background}; {self.renderer!r} needs {renderer.channels} number(s) in [0, 1]"
-            )
+            needs = f"{self.renderer!r} needs {renderer.channels} number(s) in [0, 1]"
+            raise DrawingError(f"background is {background}; {needs}")
         for name, value in (("strokes", strokes), ("aspect", float(self.aspect)), ("background", background)):
             object.__setattr__(self, name, value)
 
@@ -96,47 +103,54 @@ class Drawing:
         if not isinstance(other, Drawing):
             return NotImplemented
         if self._shape != other._shape:
-            raise DrawingError(
-                f"{self!r} and {other!r} differ in renderer, aspect or background; use .to() or .place() first"
-            )
+            differ = f"{self!r} and {other!r} differ in renderer, aspect or background"
+            raise DrawingError(f"{differ}; use .to() or .place() first")
         return self._with(torch.cat([self.strokes, other.strokes]))
 
     def exact(self) -> Renderer:
         """The renderer itself, with this drawing's background."""
-        import renderers
-
-        renderer = renderers.get(self.renderer)
+        renderer = get(self.renderer)
         renderer.background = self.background  # type: ignore[assignment]
         return renderer
 
     def place(self, box: Box, aspect: float | None = None) -> Drawing:
-        """The drawing, smaller, inside a box (left, top, right, bottom) of a canvas of ``aspect`` (this one's, if not given)."""
+        """The drawing, smaller, inside a box of another canvas.
+
+        Args:
+            box: left, top, right, bottom as fractions of that canvas.
+            aspect: width / height of that canvas; None for this drawing's.
+
+        Raises:
+            DrawingError: for a box that is not within the canvas.
+        """
         left, top, right, bottom = box
         if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
             raise DrawingError(f"box is {box}; expected 0 <= left < right <= 1 and 0 <= top < bottom <= 1")
         name, strokes = self.exact().place(self.strokes, box)
-        same = name == self.renderer or len(self.background or ()) == 1
-        return Drawing(
-            strokes.clamp(0, 1), name, self.aspect if aspect is None else aspect, self.background if same else None
-        )
+        background = self.background if name == self.renderer or len(self.background or ()) == 1 else None
+        return Drawing(strokes.clamp(0, 1), name, self.aspect if aspect is None else aspect, background)
 
     def outlines(self) -> list[Outline]:
         """Vector geometry, in painting order."""
         return self.exact().outlines(self.strokes)
 
     def to(self, renderer: str) -> Drawing:
-        """The same strokes for another renderer, on its own paper. Curves and lines become whatever the other can draw along them.
+        """The same strokes for another renderer, on its own paper.
 
-        Raises ValueError where the other has no stroke for these.
+        Curves and lines become whatever the other can draw along them.
+
+        Args:
+            renderer: name of the other.
+
+        Raises:
+            ValueError: for an unknown renderer, or one that has no stroke for these.
         """
-        import renderers
-
         if renderer == self.renderer:
             return self
-        return Drawing(renderers.get(renderer).trace(self.outlines()).clamp(0, 1), renderer, self.aspect)
+        return Drawing(get(renderer).trace(self.outlines()).clamp(0, 1), renderer, self.aspect)
 
     def shape(self, size: int) -> tuple[int, int]:
-        """(height, width) in pixels of a picture whose longer side is ``size``."""
+        """Height and width in pixels, where the longer side has ``size``. DrawingError for an impossible size."""
         if not 1 <= size <= LARGEST_SIDE:
             raise DrawingError(f"size is {size}; expected 1 to {LARGEST_SIDE} pixels (the longer side)")
         short = max(1, round(size / max(self.aspect, 1 / self.aspect)))
@@ -148,18 +162,23 @@ class Drawing:
         return self.exact().render(self.strokes[None], self.shape(size))[0]
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
-        """Write a file; its ending chooses the format: .svg .json .png .gif .mp4 .gcode, .obj (options: see ``renderers.export``).
+        """Write a file, whole or not at all.
 
-        The file appears whole or not at all. Raises ValueError for an unknown ending, OSError where it cannot be written.
+        Args:
+            path: its ending chooses the format: .svg .json .png .gif .mp4 .gcode .obj.
+            options: of the format: see ``write`` in the format's file in ``renderers/export``.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: for an unknown ending, or options that the format refuses.
+            OSError: where the file cannot be written.
         """
-        from renderers.export import save
-
         return save(self, Path(path), **options)
 
     def to_json(self) -> str:
         """JSON that :meth:`from_json` turns into an equal drawing, bit for bit."""
-        import renderers
-
         return json.dumps(
             {
                 "format": FORMAT,
@@ -167,7 +186,7 @@ class Drawing:
                 "renderer": self.renderer,
                 "aspect": self.aspect,
                 "background": self.background,
-                "columns": renderers.get(self.renderer).actions.columns,
+                "columns": get(self.renderer).actions.columns,
                 # the shortest decimals that give the same float32
                 "strokes": [[float(str(v)) for v in row] for row in self.strokes.numpy()],
             }
@@ -176,8 +195,6 @@ class Drawing:
     @classmethod
     def from_json(cls, text: str) -> Drawing:
         """A drawing from :meth:`to_json`'s text. Raises DrawingError, saying what is wrong with it."""
-        import renderers
-
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as e:
@@ -190,7 +207,7 @@ class Drawing:
         if missing:
             raise DrawingError(f"the drawing lacks {', '.join(sorted(missing))}")
         try:
-            columns = renderers.get(str(data["renderer"])).actions.columns
+            columns = get(str(data["renderer"])).actions.columns
             if tuple(data["columns"]) != columns:
                 raise DrawingError(f"columns are {data['columns']}; {data['renderer']!r} has {' '.join(columns)}")
             strokes = torch.from_numpy(np.array(data["strokes"], np.float32).reshape(-1, len(columns)))
@@ -215,9 +232,15 @@ class Drawing:
 
 
 def grid(drawings: Sequence[Drawing], columns: int | None = None, gap: float = 0.08) -> Drawing:
-    """Drawings of one renderer side by side, row by row, as one. columns: None for about as many as rows. gap: as a fraction of a cell.
+    """Drawings of one renderer side by side, row by row, as one.
 
-    Raises DrawingError if there is none, or if they differ in renderer, aspect or background.
+    Args:
+        drawings: one or more, of the same renderer, aspect and background.
+        columns: of the grid; None for about as many as rows.
+        gap: between two drawings, as a fraction of a cell's side.
+
+    Raises:
+        DrawingError: if there is no drawing, or if they differ in renderer, aspect or background.
     """
     if not drawings or (columns is not None and columns < 1):
         raise DrawingError(f"{len(drawings)} drawings in {columns} columns; expected at least one of both")

@@ -1,6 +1,6 @@
 """libmypaint through ctypes: its brushes and surfaces, kept from every input that would end the process.
 
-What is known of its binary interface comes from the headers of 1.6.0. See `renderers.mypaint` for the renderer.
+Its binary interface is taken from the headers of version 1.6.0. See ``renderers.mypaint`` for the renderer.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import colorsys
 import ctypes as c
 import json
 import math
+import os
 import threading
 from functools import cache
 from pathlib import Path
@@ -16,9 +17,8 @@ from typing import Any
 
 import numpy as np
 
-INSTALL = (
-    "install it: apt-get install libmypaint-1.5-1 mypaint-brushes (macOS: brew install libmypaint mypaint-brushes)"
-)
+PACKAGES = "libmypaint-1.5-1 mypaint-brushes"
+INSTALL = f"install it: apt-get install {PACKAGES} (macOS: brew install libmypaint mypaint-brushes)"
 NAMES = (
     "libmypaint-1.5.so.1",
     "libmypaint.so.0",
@@ -27,19 +27,12 @@ NAMES = (
     "libmypaint.dylib",
 )
 TILE, ONE = 64, 1 << 15  # a tile's side in pixels; 1.0 in its fixed-point numbers
-RADIUS, HUE, SATURATION, VALUE = (
-    3,
-    20,
-    21,
-    22,
-)  # numbers of settings, checked against their names when the library is loaded
+# numbers of settings, checked against their names when the library is loaded
+RADIUS, HUE, SATURATION, VALUE = 3, 20, 21, 22
 IDS = {"radius_logarithmic": RADIUS, "color_h": HUE, "color_s": SATURATION, "color_v": VALUE}
 INPUTS = 18
-RNG, RNG_BYTES, FIRST_SEED = (
-    248,
-    80,
-    1000,
-)  # where a brush keeps its generator, what of it is compared, and the seed of a new one
+# where a brush keeps its generator's address, how many bytes of a generator are compared, and the seed of a new one
+RNG, RNG_BYTES, FIRST_SEED = 248, 80, 1000
 FAR = 4096.0  # pixels beyond the canvas: 1e5 costs 200 MB of tiles, 1e8 ends the process
 MOST_POINTS = 64  # of a curve
 LARGEST_FILE = 1 << 20  # bytes of a .myb
@@ -70,7 +63,7 @@ class SettingInfo(c.Structure):
 
 
 def signatures() -> dict[str, tuple[Any, ...]]:
-    """Of each function: what it returns, then its arguments."""
+    """The types of each function of the library: that of its result, then those of its arguments."""
     pointer, number, real = c.c_void_p, c.c_int, c.c_float
     brush = {
         "new": (pointer,),
@@ -103,9 +96,23 @@ def signatures() -> dict[str, tuple[Any, ...]]:
     return {f"mypaint_brush_{name}": types for name, types in brush.items()} | rest
 
 
+def hidden() -> bool:
+    """Whether the environment variable ZOO_NO_MYPAINT is set, to anything but nothing: see :func:`library`."""
+    return bool(os.environ.get("ZOO_NO_MYPAINT"))
+
+
 @cache
 def library() -> Any:
-    """libmypaint, loaded once. MyPaintError, with the line that installs it, if it is missing or of a version unknown to us."""
+    """libmypaint, loaded once.
+
+    With ZOO_NO_MYPAINT=1 in the environment a library that is installed is not used, and its brushes are not listed: so
+    the tests run as on a machine without it.
+
+    Raises:
+        MyPaintError: with the line that installs it, if it is missing, hidden, or of an unknown version.
+    """
+    if hidden():
+        raise MyPaintError(f"libmypaint is hidden by ZOO_NO_MYPAINT: unset it; and if it is not installed, {INSTALL}")
     for name in NAMES:
         try:
             lib = c.CDLL(name)
@@ -119,20 +126,24 @@ def library() -> Any:
             function = getattr(lib, name)
             function.restype, function.argtypes = result, arguments
     except AttributeError as e:
-        raise MyPaintError(
-            f"{lib._name} is of an unknown version ({e}); expected libmypaint 1.5 or 1.6: {INSTALL}"
-        ) from e
+        unknown = f"{lib._name} is of an unknown version ({e})"
+        raise MyPaintError(f"{unknown}; expected libmypaint 1.5 or 1.6: {INSTALL}") from e
     if wrong := [k for k, i in IDS.items() if lib.mypaint_brush_setting_from_cname(k.encode()) != i]:
-        raise MyPaintError(
-            f"{lib._name} is of an unknown version: it numbers {', '.join(wrong)} differently; {INSTALL}"
-        )
+        unknown = f"{lib._name} is of an unknown version: it numbers {', '.join(wrong)} differently"
+        raise MyPaintError(f"{unknown}; {INSTALL}")
     return lib
 
 
 def read_brush(path: Path) -> bytes:
-    """A .myb file (JSON, version 3) with only what this libmypaint knows, and every number within the setting's own bounds.
+    """The settings in a .myb file (JSON, version 3) that this libmypaint knows, within their own bounds.
 
-    Raises MyPaintError, naming the file, for anything that is not a brush. (A curve of one point, say, would end the process.)
+    Others would end the process, as a curve of one point does.
+
+    Returns:
+        JSON, as :class:`Brush` takes it.
+
+    Raises:
+        MyPaintError: naming the file, for anything that is not a brush.
     """
     try:
         if path.stat().st_size > LARGEST_FILE:
@@ -148,7 +159,15 @@ def read_brush(path: Path) -> bytes:
 
 
 def read_setting(name: str, value: dict[str, Any]) -> dict[str, Any]:
-    """A setting's base value and curves, bounded; {} if this libmypaint does not know it."""
+    """The base value of a setting and its curves, within bounds; {} if this libmypaint does not know the setting.
+
+    Args:
+        name: of the setting.
+        value: what the brush's file says of it.
+
+    Raises:
+        ValueError: for numbers that are not finite, or a curve that is none.
+    """
     lib = library()
     i = lib.mypaint_brush_setting_from_cname(name.encode())
     if i < 0:
@@ -170,7 +189,11 @@ def read_setting(name: str, value: dict[str, Any]) -> dict[str, Any]:
 
 
 class Brush:
-    """A brush of the library, for one thread. settings: what :func:`read_brush` made."""
+    """A brush of the library, for one thread.
+
+    Args:
+        settings: what :func:`read_brush` returned.
+    """
 
     def __init__(self, settings: bytes):
         self.settings, self.lib, self.pointer = settings, library(), None
@@ -190,7 +213,7 @@ class Brush:
         self.generator = self.find_generator()
 
     def find_generator(self) -> int | None:
-        """Address of the brush's random generator, which no function gives; None unless the bytes there are those of a fresh one."""
+        """Address of the brush's random generator, which no function tells; None where it cannot be found."""
         fresh = self.lib.rng_double_new(FIRST_SEED)
         try:
             address = int.from_bytes(peek(self.pointer + RNG, 8), "little")  # type: ignore[operator]
@@ -201,7 +224,7 @@ class Brush:
             self.lib.rng_double_free(fresh)
 
     def seed(self, seed: int) -> None:
-        """Random numbers from here on follow from the seed. Where the generator cannot be reached they are always the same ones."""
+        """Set the state of the random numbers. Where the generator cannot be reached, they are always the same ones."""
         if self.generator is None:
             self.renew()
         else:
@@ -210,16 +233,26 @@ class Brush:
     def stroke(
         self, surface: Surface, points: np.ndarray, pressures: np.ndarray, radius: float, rgb: tuple[float, ...]
     ) -> None:
-        """One stroke through points (n, 2) in pixels with pressures (n,). Nothing of an earlier stroke is left but the random numbers."""
+        """Paint one stroke. It depends on earlier strokes by the random numbers only.
+
+        Args:
+            surface: the canvas.
+            points: (n, 2) as x, y in pixels.
+            pressures: (n,) in [0, 1].
+            radius: in pixels.
+            rgb: red, green, blue in [0, 1].
+
+        Raises:
+            ValueError: for numbers that are not finite.
+        """
         if not (np.isfinite(points).all() and np.isfinite(pressures).all() and math.isfinite(sum(rgb) + radius)):
             raise ValueError("a stroke for MyPaint has numbers that are not finite")
         lib, brush, canvas, to = self.lib, self.pointer, surface.interface, self.lib.mypaint_brush_stroke_to
         lib.mypaint_brush_set_base_value(brush, RADIUS, math.log(min(max(radius, 0.1), 1000.0)))
         for setting, value in zip((HUE, SATURATION, VALUE), colorsys.rgb_to_hsv(*rgb), strict=True):
             lib.mypaint_brush_set_base_value(brush, setting, value)
-        x, y = (
-            np.clip(points[:, i], -FAR, side + FAR).tolist() for i, side in ((0, surface.width), (1, surface.height))
-        )
+        x = np.clip(points[:, 0], -FAR, surface.width + FAR).tolist()
+        y = np.clip(points[:, 1], -FAR, surface.height + FAR).tolist()
         lib.mypaint_brush_reset(brush)
         lib.mypaint_brush_new_stroke(brush)
         lib.mypaint_surface_begin_atomic(canvas)
@@ -240,13 +273,17 @@ class Brush:
 
 
 def peek(address: int, size: int) -> bytes:
-    """Bytes of this process's memory. OSError where there is none, where a plain read would end the process (Linux only)."""
+    """Bytes of this process's memory (Linux only).
+
+    Raises:
+        OSError: for an address without memory, where a plain read would end the process.
+    """
     with open("/proc/self/mem", "rb", 0) as memory:
         memory.seek(address)
-        found = memory.read(size)
-    if len(found) != size:
+        data = memory.read(size)
+    if len(data) != size:
         raise OSError("not that much memory")
-    return found
+    return data
 
 
 _mine = threading.local()
@@ -263,7 +300,12 @@ def brush(settings: bytes) -> Brush:
 
 
 class Surface:
-    """An opaque canvas of width × height pixels. Free it with :meth:`close`; until then ``tiles`` looks into the library's memory."""
+    """An opaque canvas. Free it with :meth:`close`; until then ``tiles`` looks into the library's memory.
+
+    Args:
+        width: in pixels.
+        height: in pixels.
+    """
 
     def __init__(self, width: int, height: int):
         self.lib, self.width, self.height = library(), width, height
@@ -274,9 +316,8 @@ class Surface:
         self.lib.mypaint_tile_request_init(c.byref(request), 0, 0, 0, 0)
         self.lib.mypaint_tiled_surface_tile_request_start(self.pointer, c.byref(request))
         rows, columns = -(-height // TILE), -(-width // TILE)
-        self.tiles: np.ndarray = np.ctypeslib.as_array(
-            request.buffer, shape=(rows, columns, TILE, TILE, 4)
-        )  # one block, tile by tile
+        # one block of memory, tile by tile
+        self.tiles: np.ndarray = np.ctypeslib.as_array(request.buffer, shape=(rows, columns, TILE, TILE, 4))
         self.lib.mypaint_tiled_surface_tile_request_end(self.pointer, c.byref(request))
 
     def put(self, canvas: np.ndarray) -> None:
@@ -291,9 +332,8 @@ class Surface:
         """Where a brush has erased, the paper (3,) of floats in [0, 1] shows."""
         alpha = self.tiles[..., 3]
         if alpha.min() < ONE:
-            self.tiles[..., :3] += ((ONE - np.minimum(alpha, ONE))[..., None] * paper.astype(np.float32) + 0.5).astype(
-                np.uint16
-            )
+            erased = (ONE - np.minimum(alpha, ONE))[..., None]
+            self.tiles[..., :3] += (erased * paper.astype(np.float32) + 0.5).astype(np.uint16)
             alpha[...] = ONE
 
     def get(self) -> np.ndarray:

@@ -9,29 +9,38 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renderers import register
-from renderers.base import WHOLE, ActionSpace, Box, Outline, Renderer, coverage, put, window
-from renderers.shapes import segment_distance
+from renderers.base import ActionSpace, Box, Renderer
+from renderers.distances import segment_distance
+from renderers.outline import Outline
+from renderers.pixels import WHOLE, coverage, put, touched
+from renderers.registry import register
 
 
 class Pen(Renderer):
     """A segment from (x0, y0) to (x1, y1) with round ends.
 
-    Columns: ``x0 y0 x1 y1``, then ``thickness`` (1 = MAX_WIDTH of the side) if ``variable``, else WIDTH. A polyline is a run of segments,
+    Columns: ``x0 y0 x1 y1``, then ``thickness`` (1 is MAX_WIDTH of the canvas's side) if ``variable``. A polyline is a
+    run of segments,
     each starting where the last ended: :meth:`outlines` joins them again. Ink is combined by the pixelwise minimum.
-    The smooth form differs from the exact one by a mean absolute error of 0.0045 on random strokes at 64² (variable 0.0084).
+
+    The smooth form differs from the exact one by a mean absolute error of 0.0045 on random strokes at 64² (variable
+    0.0084).
+
+    Args:
+        variable: whether thickness is a column; otherwise it is WIDTH of the canvas's side.
+        differentiable: the smooth form instead of the exact one.
     """
 
     WIDTH = 0.01
     MAX_WIDTH = 0.16
     channels = 1
     background = (1.0,)
-    lengths = ("thickness",)
 
     def __init__(self, variable: bool = False, differentiable: bool = False):
         self.name = "pen" + "-width" * variable
         self.variable, self.differentiable = variable, differentiable
-        self.actions = ActionSpace("x0 y0 x1 y1" + " thickness" * variable)
+        thickness = "thickness" * variable
+        self.actions = ActionSpace(f"x0 y0 x1 y1 {thickness}", points="x0 y0 x1 y1", lengths=thickness)
 
     def width(self, strokes: Tensor) -> Tensor:
         """Stroke widths (...,) of strokes (..., A), as fractions of sqrt(width * height)."""
@@ -39,34 +48,26 @@ class Pen(Renderer):
 
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
         radius = self.width(action) / 2
-        where = WHOLE if self.differentiable else window(canvas, action[:, :4], self.MAX_WIDTH / 2)
-        distance, _ = segment_distance(canvas, action[:, :4], radius, radius, where)
-        return put(
-            canvas,
-            where,
-            torch.minimum(canvas[..., where[0], where[1]], 1 - coverage(distance, self.differentiable)[:, None]),
-        )
+        region = WHOLE if self.differentiable else touched(canvas, action[:, :4], self.MAX_WIDTH / 2)
+        ink = coverage(segment_distance(canvas, action[:, :4], radius, radius, region), self.differentiable)
+        return put(canvas, region, torch.minimum(canvas[..., region[0], region[1]], 1 - ink[:, None]))
 
     def outlines(self, strokes: Tensor) -> list[Outline]:
         strokes = strokes.detach().cpu()
-        found: list[Outline] = []
-        for segment, width in zip(
-            strokes[:, :4].double().view(-1, 2, 2).numpy(), self.width(strokes).tolist(), strict=True
-        ):
-            if found and found[-1].widths[0] == width and (found[-1].points[-1] == segment[0]).all():
-                points = np.concatenate([found.pop().points, segment[1:]])
-            else:
-                points = segment
-            found.append(Outline("polyline", points, (width, width), (0.0, 0.0, 0.0)))
-        return found
+        segments = strokes[:, :4].double().view(-1, 2, 2).numpy()
+        lines: list[Outline] = []
+        for points, width in zip(segments, self.width(strokes).tolist(), strict=True):
+            if lines and lines[-1].widths[0] == width and (lines[-1].points[-1] == points[0]).all():
+                points = np.concatenate([lines.pop().points, points[1:]])
+            lines.append(Outline("polyline", points, (width, width), (0.0, 0.0, 0.0)))
+        return lines
 
     def trace(self, outlines: list[Outline]) -> Tensor:
-        rows = []
+        strokes = []
         for o in outlines:
-            path = o.flatten()
             thickness = [min(max(o.widths) / self.MAX_WIDTH, 1.0)] if self.variable else []
-            rows += [[*start, *end, *thickness] for start, end in pairwise(path)]
-        return torch.tensor(np.array(rows, np.float32).reshape(-1, len(self.actions)))
+            strokes += [[*start, *end, *thickness] for start, end in pairwise(o.flatten())]
+        return torch.tensor(np.array(strokes, np.float32).reshape(-1, len(self.actions)))
 
     def place(self, strokes: Tensor, box: Box) -> tuple[str, Tensor]:
         if not self.variable:  # a smaller copy of a fixed width is a variable one

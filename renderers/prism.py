@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from renderers import register
-from renderers.base import ActionSpace, Box, Outline, Overlay
+from renderers.base import ActionSpace, Box
 from renderers.colour import colours
+from renderers.outline import Outline
+from renderers.pixels import Overlay
+from renderers.registry import register
 from renderers.shapes import Rectangle
 
 INSET = 0.02  # of the canvas's side: between a view and the edge of its quarter
@@ -16,23 +18,29 @@ VIEWS = (("x", "y", 0.0, 0.0), ("z", "y", 0.5, 0.0), ("x", "z", 0.0, 0.5))
 
 
 class Prism(Overlay):
-    """An opaque prism with edges along the axes, by two opposite corners. Columns: ``x0 y0 z0 x1 y1 z1 red green blue``.
+    """An opaque prism with edges along the axes, by two opposite corners (Canvas-Drawer §4.4).
 
-    Each canvas holds three orthogonal views in its quarters: the front (x, y) upper left, the side (z, y) upper right, the top (x, z)
-    lower left; the last quarter stays empty. A later prism is painted over an earlier one in each view, whichever is nearer: what is
-    behind what would need more than the canvas before it.
+    Columns: ``x0 y0 z0 x1 y1 z1 red green blue``.
+
+    Each canvas holds three orthogonal views in its quarters: the front (x, y) upper left, the side (z, y) upper right,
+    the top (x, z) lower left; the last quarter stays empty. A later prism is painted over an earlier one in each view,
+    whichever is nearer: the canvas does not tell how near the earlier one was.
+
     The smooth form differs from the exact one by a mean absolute error of 0.0058 on random strokes at 64².
+
+    Args:
+        differentiable: the smooth form instead of the exact one.
     """
 
     name = "prism"
+    actions = ActionSpace("x0 y0 z0 x1 y1 z1 red green blue", points="x0 y0 x1 y1")
 
     def __init__(self, differentiable: bool = False):
-        self.actions = ActionSpace("x0 y0 z0 x1 y1 z1 red green blue")
         self.differentiable = differentiable
         self.rectangle = Rectangle(differentiable)
 
     def faces(self, strokes: Tensor) -> Tensor:
-        """The corners (..., 3, 4), as x0 y0 x1 y1 on the canvas, of the faces of strokes (..., A) that the three views show."""
+        """Corners (..., 3, 4), as x0 y0 x1 y1 on the canvas, of the faces of strokes (..., A) in the three views."""
         views = []
         for across, down, left, top in VIEWS:
             corners = self.actions.select(strokes, f"{across}0 {down}0 {across}1 {down}1") * (0.5 - 2 * INSET)

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from renderers.drawing import Drawing
 from renderers.export.png import to_image
-
-if TYPE_CHECKING:
-    from renderers.drawing import Drawing
+from renderers.files import replacing
+from renderers.formats import register
 
 
 @torch.no_grad()
 def frames(drawing: Drawing, size: int, count: int) -> Iterator[Tensor]:
-    """Canvases (C, H, W): the blank one, then at most ``count`` states, evenly spread over the strokes; the last is the whole drawing."""
+    """The drawing as it grows.
+
+    Args:
+        drawing: what to draw.
+        size: pixels of the longer side.
+        count: how many states to show at most, evenly spread over the strokes.
+
+    Yields:
+        Canvases (C, H, W) in [0, 1]: the blank one, then the states; the last is the whole drawing.
+    """
     renderer = drawing.exact()
     canvas = renderer.blank(1, drawing.shape(size))
     yield canvas[0]
@@ -31,25 +39,58 @@ def frames(drawing: Drawing, size: int, count: int) -> Iterator[Tensor]:
 
 
 def write_gif(drawing: Drawing, path: Path, size: int = 256, seconds: float = 4, hold: float = 1.5) -> None:
-    """size: pixels of the longer side. seconds: length of the drawing. hold: seconds that the whole drawing stays."""
+    """The drawing as it grows, over and over.
+
+    Args:
+        drawing: what to draw.
+        path: the file to write.
+        size: pixels of the longer side.
+        seconds: until the drawing is whole.
+        hold: seconds that the whole drawing stays.
+    """
     images = [to_image(canvas) for canvas in frames(drawing, size, max(1, int(seconds * 20)))]
     step = max(20, round(1000 * seconds / max(1, len(images) - 1)))
     durations = [step] * (len(images) - 1) + [round(1000 * hold)]
     images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0)
 
 
-def write_flipbook(drawings: Sequence[Drawing], path: Path, size: int = 256, seconds: float = 0.15) -> None:
-    """Whole drawings, one after another and back; the first and the last stay four times as long. seconds: of each."""
+def flipbook(drawings: Sequence[Drawing], path: Path, size: int = 256, seconds: float = 0.15) -> Path:
+    """Write a GIF of whole drawings, one after another and back; the first and the last stay four times as long.
+
+    Args:
+        drawings: one or more.
+        path: the file to write, whole or not at all.
+        size: pixels of the longer side.
+        seconds: of each drawing.
+
+    Returns:
+        The path.
+    """
     images = [to_image(d.render(size)) for d in drawings]
     order = [*range(len(images)), *range(len(images) - 2, 0, -1)]
     durations = [round(1000 * seconds) * (4 if i in (0, len(images) - 1) else 1) for i in order]
-    images[0].save(path, "GIF", save_all=True, append_images=[images[i] for i in order[1:]], duration=durations, loop=0)
+    rest = [images[i] for i in order[1:]]
+    with replacing(path) as part:
+        images[0].save(part, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
+    return path
 
 
 def write_mp4(
     drawing: Drawing, path: Path, size: int = 512, seconds: float = 6, hold: float = 1.5, fps: int = 30
 ) -> None:
-    """As for GIF. Needs ``pip install strokezoo[video]``."""
+    """The drawing as it grows. Needs ``pip install strokezoo[video]``.
+
+    Args:
+        drawing: what to draw.
+        path: the file to write.
+        size: pixels of the longer side; one is added where a side is odd.
+        seconds: until the drawing is whole.
+        hold: seconds that the whole drawing stays.
+        fps: frames per second.
+
+    Raises:
+        ModuleNotFoundError: with the line that installs them, if imageio or ffmpeg are missing.
+    """
     try:
         import imageio.v2 as imageio
         import imageio_ffmpeg  # noqa: F401
@@ -64,3 +105,7 @@ def write_mp4(
             frame = np.pad(np.asarray(image), ((0, even[0]), (0, even[1]), (0, 0)), mode="edge")
             for _ in range(repeat if i < len(images) - 1 else max(1, int(hold * fps))):
                 writer.append_data(frame)  # type: ignore[attr-defined]
+
+
+register(".gif", write_gif)
+register(".mp4", write_mp4)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from renderers.drawing import Drawing
+from renderers.drawing import Drawing
+from renderers.formats import register
 
 
 def write(
@@ -23,14 +22,24 @@ def write(
 ) -> None:
     """The largest picture that fits the page, centred; the origin is at the lower left, y goes up.
 
-    page: width and height, margin: mm. feed: mm / minute with the pen down. pen_up, pen_down: the machine's commands, e.g. ``M3 S0``.
-    Curves are split into lines within 0.05 mm. Raises ValueError if the margins leave no room.
+    Curves are split into lines that stray by at most 0.05 mm.
+
+    Args:
+        drawing: what to draw.
+        path: the file to write.
+        page: width and height in mm.
+        margin: on each side of the page, in mm.
+        feed: speed with the pen down, in mm / minute.
+        pen_up: the machine's command that lifts the pen, e.g. ``M3 S0``.
+        pen_down: the machine's command that lowers it.
+
+    Raises:
+        ValueError: if the margins leave no room, or the feed is not a positive number.
     """
     room = [side - 2 * margin for side in page]
     if not all(math.isfinite(v) and v > 0 for v in (*room, feed)) or margin < 0:
-        raise ValueError(
-            f"page {page} mm with margins of {margin} mm and a feed of {feed} mm/min leaves nothing to draw on"
-        )
+        setting = f"page {page} mm with margins of {margin} mm and a feed of {feed} mm/min"
+        raise ValueError(f"{setting} leaves nothing to draw on")
     width = min(room[0], room[1] * drawing.aspect)
     size = np.array([width, width / drawing.aspect])
     origin = (np.array(page) - size) / 2
@@ -49,3 +58,6 @@ def write(
         last = points[-1]
     lines += [pen_up, f"G0 X{origin[0]:.3f} Y{origin[1]:.3f}", "M2 ; end"]
     path.write_text("\n".join(lines) + "\n", encoding="ascii")
+
+
+register(".gcode", write)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from renderers.drawing import Drawing
+from renderers.drawing import Drawing
+from renderers.formats import register
 
 
 def to_image(canvas: Tensor) -> Image.Image:
@@ -20,5 +19,14 @@ def to_image(canvas: Tensor) -> Image.Image:
 
 
 def write(drawing: Drawing, path: Path, size: int = 1024) -> None:
-    """size: pixels of the longer side."""
+    """The picture, 8 bits a channel.
+
+    Args:
+        drawing: what to render.
+        path: the file to write.
+        size: pixels of the longer side.
+    """
     to_image(drawing.render(size)).save(path)
+
+
+register(".png", write)

@@ -1,4 +1,4 @@
-"""Every format, for every renderer: files that others open, that look like the rendered picture, and that are never half-written."""
+"""Every format, for every renderer: files that others open, that look like the picture, never half-written."""
 
 import io
 import re
@@ -11,7 +11,9 @@ from PIL import Image, ImageSequence
 
 import renderers
 from renderers import Drawing
-from renderers.export import FORMATS, flipbook, gcode
+from renderers.export import gcode
+from renderers.export.animation import flipbook
+from renderers.formats import FORMATS, register
 
 NAMES = renderers.names()
 
@@ -152,7 +154,7 @@ def test_gcode_refuses_an_impossible_page(tmp_path, options):
 
 
 def test_unknown_ending_and_missing_folder(tmp_path):
-    with pytest.raises(ValueError, match=r"no format '\.bmp'.*\.svg \.json"):
+    with pytest.raises(ValueError, match=r"no format '\.bmp'; a drawing is saved as .*\.json .*\.png .*\.svg"):
         drawing().save(tmp_path / "a.bmp")
     with pytest.raises(FileNotFoundError, match="no folder"):
         drawing().save(tmp_path / "none" / "a.svg")
@@ -184,6 +186,15 @@ def test_a_full_disk_for_real():
         pytest.skip("this system has no /dev/full")
     with pytest.raises(OSError, match="No space left"):
         gcode.write(drawing(), Path("/dev/full"))
+
+
+def test_a_format_is_one_registration(tmp_path, monkeypatch):
+    monkeypatch.setitem(FORMATS, ".rows", None)
+    del FORMATS[".rows"]
+    register(".rows", lambda drawing, path, end: path.write_text(f"{len(drawing)}{end}"))
+    assert drawing(n=3).save(tmp_path / "a.ROWS", end="!").read_text() == "3!"
+    with pytest.raises(ValueError, match=r"the format '\.rows' is registered already"):
+        register(".rows", print)
 
 
 def test_flipbook_goes_there_and_back(tmp_path):

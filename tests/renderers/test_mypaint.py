@@ -155,24 +155,56 @@ GOOD = {
 }
 
 
+@pytest.fixture
+def own_brushes(tmp_path, monkeypatch):
+    """Writes the settings of a brush to a folder that $ZOO_BRUSHES names; the picture of two of its strokes."""
+    monkeypatch.setenv("ZOO_BRUSHES", str(tmp_path))
+
+    def paint(settings):
+        brush_file(tmp_path, json.dumps({"version": 3, "settings": settings}))
+        mypaint.brushes.cache_clear()
+        mypaint.settings.cache_clear()
+        return renderers.get("mypaint:own/mine").render(strokes(2)[None], 64)
+
+    yield paint
+    monkeypatch.undo()
+    mypaint.brushes.cache_clear()
+    mypaint.settings.cache_clear()
+
+
 @installed
-def test_own_brushes(tmp_path, monkeypatch):
-    wild = GOOD | {
+def test_own_brushes_paint_within_the_bounds_of_their_settings(own_brushes, tmp_path):
+    """A wild number counts as its setting's bound; what this libmypaint does not know is left out."""
+    lib = libmypaint.library()
+
+    def bounds(name):
+        info = lib.mypaint_brush_setting_info(lib.mypaint_brush_setting_from_cname(name.encode())).contents
+        return info.low, info.high
+
+    low, high = bounds("offset_x")
+    bent = [[0.0, low - high], [1.0, high - low]]
+    bounded = GOOD | {
+        "dabs_per_actual_radius": {"base_value": bounds("dabs_per_actual_radius")[1], "inputs": {}},
+        "offset_x": {"base_value": 0.0, "inputs": {"pressure": bent}},
+    }
+    wild = bounded | {
         "dabs_per_actual_radius": {"base_value": 1e30, "inputs": {}},
         "offset_x": {
             "base_value": 0.0,
-            "inputs": {"random": [[0.0, 1e30], [1.0, 1e30]], "nothing_known": [[0, 0], [1, 1]], "speed1": [[0.0, 1.0]]},
+            "inputs": {
+                "pressure": [[0.0, -1e30], [1.0, 1e30]],
+                "nothing_known": [[0, 0], [1, 1]],
+                "speed1": [[0.0, 1.0]],  # a curve of one point
+            },
         },
         "no_such_setting": {"base_value": 1.0, "inputs": {}},
     }
-    brush_file(tmp_path, json.dumps({"version": 3, "settings": wild}))
-    monkeypatch.setenv("ZOO_BRUSHES", str(tmp_path))
-    mypaint.brushes.cache_clear()
-    try:
-        assert renderers.get("mypaint:own/mine").render(strokes(2)[None], 64).isfinite().all()
-    finally:
-        monkeypatch.undo()
-        mypaint.brushes.cache_clear()
+    picture = own_brushes(wild)
+    assert json.loads(libmypaint.read_brush(tmp_path / "own" / "mine.myb"))["settings"] == bounded
+    assert torch.equal(picture, own_brushes(bounded))
+    plain = own_brushes(GOOD)
+    assert (plain < 1).float().mean() > 0.01  # it leaves a mark, and
+    assert not torch.equal(plain, picture)  # the bounded settings count
 
 
 @installed
@@ -223,22 +255,28 @@ def test_no_smooth_form():
         renderers.get("mypaint", differentiable=True)
 
 
-def test_without_the_library_there_is_one_error_with_the_install_line(monkeypatch):
-    monkeypatch.setattr(libmypaint, "NAMES", ("libnothing.so",))
+@pytest.mark.parametrize("hidden", [False, True])
+def test_without_the_library_there_is_one_error_with_the_install_line(monkeypatch, hidden):
+    monkeypatch.setattr(libmypaint, "NAMES", ("libnothing.so",) if not hidden else libmypaint.NAMES)
+    monkeypatch.setenv("ZOO_NO_MYPAINT", "1" if hidden else "")
     libmypaint.library.cache_clear()
+    mypaint.brushes.cache_clear()
     try:
         drawing = Drawing(torch.tensor(STROKE), "mypaint")
         assert Drawing.from_json(drawing.to_json()) == drawing
         assert len(drawing.outlines()) == 1
         with pytest.raises(MyPaintError, match=r"apt-get install libmypaint-1\.5-1 mypaint-brushes"):
             drawing.render(64)
+        assert not (hidden and mypaint.brushes())
     finally:
         monkeypatch.undo()
         libmypaint.library.cache_clear()
+        mypaint.brushes.cache_clear()
 
 
 def test_a_library_of_an_unknown_version_is_refused(monkeypatch):
     libmypaint.library.cache_clear()
+    monkeypatch.delenv("ZOO_NO_MYPAINT", raising=False)
     monkeypatch.setattr(libmypaint, "NAMES", ("libm.so.6", "libSystem.dylib"))
     try:
         with pytest.raises(MyPaintError, match="is of an unknown version"):
@@ -288,24 +326,41 @@ def test_a_long_pen_line_becomes_few_strokes():
     assert len(dot) == 1
 
 
-def test_discrete_columns_are_rounded_and_a_lifted_brush_leaves_nothing():
-    discrete, plain = renderers.get("mypaint-discrete"), renderers.get("mypaint")
-    space = discrete.actions
-    strokes = space.random(64, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(space.rounded(strokes), strokes)
-    assert space.column(strokes, "lift").unique().tolist() == [0, 1]
-    assert len(space.column(strokes, "radius").unique()) == 10
-    near = strokes[:8].clone()
+def discrete_strokes():
+    """Eight strokes with discrete columns, some of them lifted, and eight that are rounded to these."""
+    space = mypaint.DiscreteMyPaint.actions
+    exact = space.random(8, generator=torch.Generator().manual_seed(0))
+    near = exact.clone()
     near[:, space["radius"]] = (near[:, space["radius"]] + 0.04).clamp(0, 1)
     near[:, space["lift"]] = (near[:, space["lift"]] - 0.4).abs()
-    painted = discrete.render(near[:, None], 32)
-    assert torch.equal(painted, discrete.render(strokes[:8, None], 32))
-    lifted = space.column(strokes[:8], "lift") == 1
+    lifted = space.column(exact, "lift") == 1
     assert 0 < lifted.sum() < 8
+    return exact, near, lifted
+
+
+def test_discrete_columns_are_rounded_and_a_lifted_brush_has_no_outline():
+    discrete, plain = renderers.get("mypaint-discrete"), renderers.get("mypaint")
+    space = discrete.actions
+    many = space.random(64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(space.rounded(many), many)
+    assert space.column(many, "lift").unique().tolist() == [0, 1]
+    assert len(space.column(many, "radius").unique()) == 10
+    exact, near, lifted = discrete_strokes()
+    torch.testing.assert_close(space.rounded(near), exact)
+    for o, p in zip(discrete.outlines(near), plain.outlines(exact[~lifted][:, :12]), strict=True):
+        np.testing.assert_allclose(o.points, p.points)
+        assert (o.widths, o.colour) == (p.widths, p.colour)
+    assert discrete.trace(plain.outlines(exact[:, :12])).shape == (8, 13)
+
+
+@installed
+def test_discrete_strokes_are_painted_rounded_and_a_lifted_brush_leaves_nothing():
+    discrete, plain = renderers.get("mypaint-discrete"), renderers.get("mypaint")
+    exact, near, lifted = discrete_strokes()
+    painted = discrete.render(near[:, None], 32)
+    assert torch.equal(painted, discrete.render(exact[:, None], 32))
     assert (painted[lifted] == 1).all()
-    assert torch.equal(painted[~lifted], plain.render(strokes[:8][~lifted][:, None, :12], 32))
-    assert len(discrete.outlines(strokes[:8])) == (~lifted).sum()
-    assert discrete.trace(plain.outlines(strokes[:8, :12])).shape == (8, 13)
+    assert torch.equal(painted[~lifted], plain.render(exact[~lifted][:, None, :12], 32))
 
 
 def test_levels_of_columns_that_are_not_there_are_refused():

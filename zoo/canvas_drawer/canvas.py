@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from renderers.base import pixel_centres
+from renderers.pixels import pixel_centres
 from zoo.base.painter import Painter
 from zoo.canvas_drawer.networks import Canvas
 

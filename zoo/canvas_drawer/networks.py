@@ -22,8 +22,7 @@ class Canvas(nn.Module):
 
     def __init__(self, actions: ActionSpace, channels: int = 1, width: int = 32, layers: int = 3):
         super().__init__()
-        self.xs = [i for i, n in enumerate(actions.columns) if n[0] == "x"]
-        self.ys = [i for i, n in enumerate(actions.columns) if n[0] == "y"]
+        self.xs, self.ys = [actions[n] for n in actions.xs], [actions[n] for n in actions.ys]
         self.rest = [i for i in range(len(actions)) if i not in self.xs + self.ys]
         offsets = len(self.xs) + len(self.ys)
         self.pairs: Tensor

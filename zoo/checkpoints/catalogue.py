@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import asdict
 from functools import cache
@@ -44,9 +43,9 @@ def names() -> list[str]:
 def entry(name: str) -> Entry:
     """One entry. CheckpointError, with the nearest name, if there is none."""
     if name not in entries():
-        close = difflib.get_close_matches(name, names(), 1, 0.5)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise CheckpointError(f"no checkpoint {name!r}{hint}; there are {', '.join(names())}")
+        from renderers import nearest  # brings torch, which reading the list does without
+
+        raise CheckpointError(f"no checkpoint {name!r}{nearest(name, names())}; there are {', '.join(names())}")
     return entries()[name]
 
 

@@ -320,7 +320,7 @@ def sketcher(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
 def save_all(drawings: list[Any], args: argparse.Namespace, columns: int | None = None, flip: bool = False) -> None:
     """Drawings as a grid, as a file each where the name holds {i}, or, with ``flip``, as the frames of a .gif."""
     from renderers import grid
-    from renderers.export import flipbook
+    from renderers.export.animation import flipbook
 
     drawings = [d.to(args.renderer) for d in drawings] if args.renderer else drawings
     out, options = args.out, save_options(args)

@@ -28,7 +28,7 @@ def save_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def check_outputs(outs: list[Path]) -> None:
     """Fail before the work, not after it."""
-    from renderers.export import check_ending
+    from renderers.formats import check_ending
 
     for out in outs:
         check_ending(out)

@@ -124,7 +124,7 @@ class Watcher:
 
     def save(self, drawing: Any, args: argparse.Namespace) -> None:
         if self.gif:
-            from renderers.export import flipbook
+            from renderers.export.animation import flipbook
 
             frames = [*self.frames, drawing]
             flipbook(

@@ -12,6 +12,7 @@ from torchmetrics import MeanMetric, MeanSquaredError
 
 from renderers import Drawing
 from zoo.base.drawer import ImageDrawer
+from renderers.outline import bezier
 from zoo.base.images import inked
 from zoo.base.layers import tower
 from zoo.neural_painter.adversarial import Adversarial
@@ -193,7 +194,7 @@ class PainterAgent(Adversarial, ImageDrawer):
         """Points (B, T * n, 2) along strokes (B, T, A), in the order of painting."""
         t = torch.linspace(0, 1, n, device=strokes.device)[:, None]
         p0, p1, p2 = self.exact.points(strokes)[..., None, :].unbind(2)  # type: ignore[attr-defined]
-        return ((1 - t) ** 2 * p0 + 2 * t * (1 - t) * p1 + t**2 * p2).flatten(1, 2)
+        return bezier(p0, p1, p2, t).flatten(1, 2)
 
 
 def ordered(made: Tensor, shown: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import urllib.error
 import urllib.request
@@ -18,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from datamodules.base import DataError, Remote, data_root, download
+from renderers import nearest
 
 MEAN, STD = (
     (0.485, 0.456, 0.406),
@@ -149,10 +149,7 @@ class Features:
     def __init__(self, model: nn.Module, layer: str):
         layers = dict(model.named_modules())
         if layer not in layers:
-            close = difflib.get_close_matches(layer, list(layers), 1, 0.3)
-            raise ValueError(
-                f"{type(model).__name__} has no layer {layer!r}" + (f" (did you mean {close[0]!r}?)" if close else "")
-            )
+            raise ValueError(f"{type(model).__name__} has no layer {layer!r}{nearest(layer, layers, 0.3)}")
         self.model = model
         self.seen: list[Tensor] = []
         layers[layer].register_forward_hook(lambda _module, _inputs, output: self.seen.append(output))
@@ -177,9 +174,7 @@ def class_number(name: str | int) -> int:
         return int(name)
     wanted = name.lower().replace("_", " ").strip()
     if wanted not in labels():
-        close = difflib.get_close_matches(wanted, labels(), 1, 0.4)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"ImageNet has no class {name!r}{hint}")
+        raise ValueError(f"ImageNet has no class {name!r}{nearest(wanted, labels(), 0.4)}")
     return labels().index(wanted)
 
 

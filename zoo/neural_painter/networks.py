@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from renderers import Renderer
-from renderers.curves import curve_distance
+from renderers.distances import curve_distance
 
 SIDE = 64  # of the pictures that they paint, in pixels
 GRID = 32  # of the maps that guide them: every other pixel, as a distance varies smoothly
@@ -38,9 +38,9 @@ class Guide(nn.Module):
     def __init__(self, renderer: Renderer):
         super().__init__()
         self.renderer = renderer
-        names = renderer.actions.columns
-        self.rest = [i for i, n in enumerate(names) if n[0] not in "xy" and n not in ("red", "green", "blue")]
-        self.radii = [renderer.actions[n] for n in renderer.lengths]
+        actions = renderer.actions
+        self.rest = [actions[n] for n in actions.columns if n not in (*actions.points, "red", "green", "blue")]
+        self.radii = [actions[n] for n in actions.lengths]
         self.maps = GUIDES + len(self.rest)
 
     def forward(self, action: Tensor) -> Tensor:
