@@ -63,8 +63,8 @@ class Drawer(LightningModule, ABC):
                         + (f" of {painter.name!r}" if isinstance(painter, Painter) else "")
                     )
                 self._painter.append(painter)
-        painter = self._painter[0]
-        return painter.to(self.device) if isinstance(painter, Painter) else painter
+        teacher = self._painter[0]
+        return teacher.to(self.device) if isinstance(teacher, Painter) else teacher
 
     @abstractmethod
     def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
