@@ -66,7 +66,7 @@ def test_entry_is_complete(name):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("canvas-drawer-")])
 def test_one_run_of_the_recipe_is_the_whole_training(name):
-    """It makes a model of this kind, for as many steps; what was run in pieces stands in the entry, not in the recipe."""
+    """It trains a model of this kind for as many steps. What was run in pieces stands in the entry instead."""
     e = catalogue.entry(name)
     text = (ROOT / e.training["recipe"]).read_text()
     recipe = yaml.safe_load(text)
@@ -302,7 +302,7 @@ def test_a_file_that_is_not_safetensors(tmp_path):
             "40 hexadec",
         ),
         ({"surprise": 1}, "does not describe a checkpoint"),
-        ({"painter": 3}, "painter is 3, expected a str | None"),
+        ({"painter": 3}, r"painter is 3, expected a str \| None"),
         ({"deviations": "none"}, "deviations is 'none', expected"),
         ({"init_args": {"net": {"sizes": [4, 1e9], "width": 2}}}, r"ask for net\.sizes = 1000000000\.0; numbers up to"),
         ({"init_args": {"net": [{"width": float("nan")}]}}, r"ask for net\.width = nan; numbers up to"),

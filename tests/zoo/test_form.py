@@ -145,8 +145,8 @@ def test_hardware_has_a_name():
 
 def test_awkward_texts_and_nested_arguments():
     arguments = {"net": {"sizes": [8, 16], "deep": {"a": None, "b": True, "c": AWKWARD}}, "rate": 1e-30, "none": []}
-    made = replace(entry(deviations=AWKWARD, data=dict(enumerate(AWKWARD)), paper="x: y"), init_args=arguments)
-    written(replace(made, training={"runs": AWKWARD}, metrics=[metric(note=text, dataset=text) for text in AWKWARD]))
+    awkward = replace(entry(deviations=AWKWARD, data=dict(enumerate(AWKWARD)), paper="x: y"), init_args=arguments)
+    written(replace(awkward, training={"runs": AWKWARD}, metrics=[metric(note=text, dataset=text) for text in AWKWARD]))
 
 
 def test_lines_are_broken_between_pieces():

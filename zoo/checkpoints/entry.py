@@ -61,11 +61,12 @@ class Entry:
     licence: str = ""
 
     def __post_init__(self) -> None:
-        if self.cls not in classes():
-            raise CheckpointError(f"{self.name}: class {self.cls!r} is none of the zoo's: {', '.join(classes())}")
         for name, kind in kinds().items():
             if not isinstance(getattr(self, name), kind):
-                raise CheckpointError(f"{self.name}: {name} is {getattr(self, name)!r}, expected a {kind}")
+                expected = type(self).__annotations__[name]
+                raise CheckpointError(f"{self.name}: {name} is {getattr(self, name)!r}, expected a {expected}")
+        if self.cls not in classes():
+            raise CheckpointError(f"{self.name}: class {self.cls!r} is none of the zoo's: {', '.join(classes())}")
         self.check_weights()
         if large := too_large(self.init_args):
             raise CheckpointError(

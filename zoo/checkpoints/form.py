@@ -31,6 +31,7 @@ HEADER = """\
 """
 SECTIONS = ("test_sets", "hardware", "checkpoints")
 WIDTH = 140  # of a line
+TEXT_WIDTH = WIDTH - 24  # where texts are broken, after the word that reaches it
 FIRST = ("name", "set", "value", "tolerance", "paper")  # of a metric's line
 USUAL = {"split": "test", "paper": None}  # of a metric, where neither it nor its test set says otherwise
 
@@ -146,9 +147,7 @@ def full_metric(name: str, short: dict[str, Any], test_sets: dict[str, dict[str,
 
 def block(key: str, value: Any, indent: int) -> str:
     """A key and its value in YAML's block form: a line for each item."""
-    text = yaml.safe_dump(
-        {key: value}, sort_keys=False, width=WIDTH - 24, allow_unicode=True
-    )  # lines may be a word longer
+    text = yaml.safe_dump({key: value}, sort_keys=False, width=TEXT_WIDTH, allow_unicode=True)
     return textwrap.indent(text, " " * indent)
 
 

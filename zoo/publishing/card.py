@@ -76,11 +76,11 @@ def figures(entry: Entry) -> str:
     """Markdown: a table with a row per metric."""
     if not entry.metrics:
         return "Not measured."
-    rows = ["| test set | split | n | figure | measured | paper |", "| --- | --- | ---: | --- | ---: | ---: |"]
+    lines = ["| test set | split | n | figure | measured | paper |", "| --- | --- | ---: | --- | ---: | ---: |"]
     for m in entry.metrics:
         paper = m["paper"] if m.get("paper") is not None else "–"
-        rows.append(f"| {m['dataset']} | {m['split']} | {m.get('n', '–')} | {m['name']} | {m['value']} | {paper} |")
-    return "\n".join(rows)
+        lines.append(f"| {m['dataset']} | {m['split']} | {m.get('n', '–')} | {m['name']} | {m['value']} | {paper} |")
+    return "\n".join(lines)
 
 
 def results(entry: Entry) -> list[Any]:
