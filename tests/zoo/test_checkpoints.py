@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from inspect import get_annotations
 from pathlib import Path
 
@@ -28,17 +28,6 @@ from zoo.checkpoints.model import Model
 NAMES = zoo.names()
 GOLDEN = Path(__file__).parent.parent / "golden"
 ROOT = Path(__file__).parent.parent.parent
-
-
-@dataclass
-class Size:
-    side: int
-
-
-@dataclass
-class Group:
-    size: Size
-    on: bool = True
 
 
 def test_every_checkpoint_has_a_golden_file_and_every_golden_file_a_checkpoint():
@@ -174,8 +163,8 @@ def test_save_and_load(tmp_path, make):
 
 
 def test_arguments_in_groups(tmp_path, monkeypatch):
-    """A dataclass among the arguments is a mapping in config.json, and the class is given that mapping again."""
-    given = []
+    """A group of arguments is a mapping in config.json, and the class is given that mapping again."""
+    given, group = [], {"size": {"side": 8}, "on": True}
 
     class Grouped(zoo.CanvasNetwork):
         def __init__(self, group, **arguments):
@@ -185,10 +174,10 @@ def test_arguments_in_groups(tmp_path, monkeypatch):
 
     Grouped.__name__ = "CanvasNetwork"
     monkeypatch.setattr(loading, "method_class", lambda name: Grouped)
-    folder = loading.save(Grouped(Group(Size(8)), width=4), tmp_path / "grouped")
-    assert json.loads((folder / "config.json").read_text())["init_args"]["group"] == {"size": {"side": 8}, "on": True}
+    folder = loading.save(Grouped(group, width=4), tmp_path / "grouped")
+    assert json.loads((folder / "config.json").read_text())["init_args"]["group"] == group
     zoo.load(folder)
-    assert given[1:] == [{"size": {"side": 8}, "on": True}] * 2  # planned, then made
+    assert given[1:] == [group] * 2  # planned, then made
 
 
 def test_a_loaded_model_has_the_methods_that_its_type_names():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -13,7 +13,7 @@ from zoo.checkpoints import catalogue
 from zoo.checkpoints.catalogue import entries
 from zoo.checkpoints.download import fetch, forget
 from zoo.checkpoints.entry import CheckpointError, Entry, read_entry
-from zoo.checkpoints.methods import method_class
+from zoo.checkpoints.methods import arguments, method_class
 
 if TYPE_CHECKING:
     from zoo.checkpoints.model import Model
@@ -137,7 +137,7 @@ def build(entry: Entry, data: bytes, source: str) -> Model:
     make = method_class(entry.cls)
     try:
         with torch.device("meta"):  # takes no memory, whatever the arguments ask for
-            plan = make(**entry.init_args)
+            plan = make(**arguments(make, entry.init_args))
     except Exception as e:  # the arguments may be anything
         raise CheckpointError(f"{entry.name}: {entry.cls} cannot be made of its init_args: {e}") from e
     try:
@@ -147,7 +147,7 @@ def build(entry: Entry, data: bytes, source: str) -> Model:
             f"{entry.name}: {source} does not fit {entry.cls}({entry.init_args}): {e}\n"
             "It needs the file that belongs to these arguments."
         ) from e
-    model = make(**entry.init_args)
+    model = make(**arguments(make, entry.init_args))
     model.load_state_dict(state, strict=True)
     return cast("Model", model.eval().requires_grad_(False))
 
@@ -196,13 +196,8 @@ def describe(model: Any, name: str, packed: bytes, **fields: Any) -> Entry:
         **fields: other fields of the :class:`Entry`.
     """
     weights = {"file": f"{name}.safetensors", "sha256": hashlib.sha256(packed).hexdigest(), "bytes": len(packed)}
-    init_args = {k: plain(v) for k, v in model.hparams.items() if k not in UNSAVED}
+    init_args = {k: v for k, v in model.hparams.items() if k not in UNSAVED}
     return Entry(name, type(model).__name__, init_args, weights, **(model.entry_fields | fields))
-
-
-def plain(argument: Any) -> Any:
-    """An argument as JSON and YAML have it: a group of arguments (a dataclass) becomes a mapping."""
-    return asdict(argument) if is_dataclass(argument) and not isinstance(argument, type) else argument
 
 
 def save(model: Any, folder: str | os.PathLike[str], name: str = "", **fields: Any) -> Path:
