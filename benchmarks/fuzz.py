@@ -173,7 +173,7 @@ def weights(path: Path) -> Any:
     entry = read_entry(HERE / "good" / "config.json")
     data = path.read_bytes()
     entry = replace(entry, weights={"file": path.name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)})
-    return loading.build(entry, loading.verified(entry, path, ""), str(path))
+    return loading.build(entry, loading.verified(loading.Checkpoint(entry, path, "")), str(path))
 
 
 def all_of(path: Path) -> list[np.ndarray]:

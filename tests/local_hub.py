@@ -1,5 +1,8 @@
-"""A small Hugging Face Hub in memory, over HTTP on 127.0.0.1: as much of the API as huggingface_hub needs to create, upload, tag and
-download without Xet. It notes every request, and goes wrong on demand."""
+"""A small Hugging Face Hub in memory, over HTTP on 127.0.0.1.
+
+It has as much of the API as huggingface_hub needs to create, upload, tag and download without Xet. It notes every
+request, and goes wrong on demand.
+"""
 
 from __future__ import annotations
 
@@ -46,10 +49,15 @@ class Request:
 
 
 class LocalHub(ThreadingHTTPServer):
-    """faults: (part of "METHOD path", what goes wrong): each happens once, in order, at the next request that it fits.
+    """The server, in a thread of its own.
 
-    A status (503, 401, …); ``cut``: the connection ends in the middle of the body; ``flip``: one bit of the body is another;
-    ``short``: the last bytes are missing, and the length says so. cdn: another hub that large files are redirected to.
+    ``faults`` are pairs of a part of "METHOD path" and what goes wrong: each happens once, in order, at the next
+    request that it fits. A status (503, 401, …); ``cut``: the connection ends in the middle of the body; ``flip``: one
+    bit of the body is another; ``short``: the last bytes are missing, and the length says so.
+
+    Args:
+        token: what requests must bring; None for nothing.
+        cdn: another hub, to which large files are redirected.
     """
 
     daemon_threads = True
@@ -147,7 +155,7 @@ class Handler(BaseHTTPRequestHandler):
             self.failed(404, "RepoNotFound")
         return self.server.repos.get(name)
 
-    def found(self, name, revision):
+    def commit_at(self, name, revision):
         """(repository, commit, files), or None after having said what is missing."""
         if (repo := self.repo(name)) is None:
             return None
@@ -161,8 +169,8 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, {"name": "me", "type": "user", "orgs": []})
 
     def model(self, name, revision="main"):
-        if found := self.found(name, revision):
-            repo, sha, files = found
+        if held := self.commit_at(name, revision):
+            repo, sha, files = held
             siblings = [{"rfilename": f} for f in files]
             self.answer(
                 200,
@@ -176,15 +184,15 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {"branches": [ref("heads", "main")], "converts": [], "tags": tags})
 
     def paths_info(self, name, revision):
-        if found := self.found(name, revision):
-            files = found[2]
+        if held := self.commit_at(name, revision):
+            files = held[2]
             wanted = re.findall(r"paths=([^&]+)", unquote(self.data.decode()))
             self.answer(200, [described(p, files[p]) for p in wanted if p in files])
 
     def resolve(self, name, revision, path):
-        if not (found := self.found(name, revision)):
+        if not (held := self.commit_at(name, revision)):
             return
-        _, sha, files = found
+        _, sha, files = held
         if path not in files:
             return self.answer(404, X_Error_Code="EntryNotFound", X_Repo_Commit=sha)
         data, large = files[path], path.endswith(LFS)
@@ -222,8 +230,8 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, {"errors": [], "warnings": []})
 
     def preupload(self, name, revision):
-        if found := self.found(name, revision):
-            there = found[2]
+        if held := self.commit_at(name, revision):
+            there = held[2]
             self.answer(200, {"files": [planned(f["path"], there) for f in json.loads(self.data)["files"]]})
 
     def lfs_batch(self, name):
@@ -244,9 +252,9 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200)
 
     def commit(self, name, branch):
-        if not (found := self.found(name, branch)):
+        if not (held := self.commit_at(name, branch)):
             return
-        repo, _, files = found
+        repo, _, files = held
         files = dict(files)
         for line in self.data.decode().splitlines():
             entry = json.loads(line)

@@ -8,6 +8,7 @@ import io
 import struct
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image, ImageDraw
 import datamodules
 from datamodules.floorplans import ROOMS
 from renderers import libmypaint, mypaint
+from zoo.checkpoints import catalogue
 
 
 def has_mypaint() -> bool:
@@ -24,6 +26,12 @@ def has_mypaint() -> bool:
         return bool(libmypaint.library() and mypaint.brushes())
     except libmypaint.MyPaintError:
         return False
+
+
+def checkpoints() -> list[Any]:
+    """The names of all checkpoints, for parametrize. One whose weights are on the Hub alone needs the network."""
+    alone = {name for name, entry in catalogue.entries().items() if catalogue.on_hub_alone(entry)}
+    return [pytest.param(name, marks=pytest.mark.network) if name in alone else name for name in catalogue.names()]
 
 
 def digits(n: int, side: int = 28, seed: int = 0) -> np.ndarray:

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 import zoo
 from zoo.checkpoints import catalogue, loading
-
-sys.path.append(str(Path(__file__).parent.parent))  # local_hub
 
 
 @pytest.fixture
@@ -48,7 +44,7 @@ def zoo_list(tmp_path, monkeypatch):
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """A Hub of its own on 127.0.0.1 with an empty cache, for this process and, through the environment, for its children."""
+    """A Hub of its own on 127.0.0.1 with an empty cache, for this process and its children."""
     import huggingface_hub.constants
     from local_hub import LocalHub
 

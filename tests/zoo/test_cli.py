@@ -16,7 +16,7 @@ import torch
 import yaml
 from PIL import Image
 from test_models import bad_files
-from tiny_files import has_mypaint
+from tiny_files import checkpoints, has_mypaint
 
 import zoo
 from renderers import Drawing
@@ -409,7 +409,7 @@ def test_every_recipe_has_its_checkpoint_or_says_why():
 
 @pytest.mark.realdata
 @pytest.mark.slow
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", checkpoints())
 def test_published_values_are_reproduced(name):
     assert run("evaluate", name) == 0
 

@@ -1,20 +1,23 @@
-"""Publishing to, and loading from, a Hub: the real client over HTTP on 127.0.0.1, and everything that can go wrong on the way."""
+"""Publishing to, and loading from, a Hub: the real client over HTTP on 127.0.0.1, and what can go wrong on the way."""
 
 import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import test_checkpoints
 import torch
 from huggingface_hub import ModelCard
 from local_hub import LocalHub
 from PIL import Image
-from tiny_files import has_mypaint
+from safetensors.torch import load as from_safetensors
+from tiny_files import checkpoints, has_mypaint
 
 import zoo
 from renderers import Drawing
@@ -31,6 +34,15 @@ def published(hub, zoo_list):
     assert cli.main(["publish", "tiny-drawer", "--to", "me"]) == 0
     hub.requests.clear()
     return hub
+
+
+def assert_loads(hub):
+    """The published model loads, and its weights are those that were published, to the last bit."""
+    repo = hub.repos[REPO]
+    published = from_safetensors(repo.commits[repo.refs["main"]]["tiny-drawer.safetensors"])
+    state = zoo.load(REPO).state_dict()
+    assert state.keys() == published.keys()
+    assert all(torch.equal(value, published[name].float()) for name, value in state.items())
 
 
 def cache():
@@ -56,6 +68,9 @@ def test_publish(hub, zoo_list, capsys):
         "tiny-drawer.safetensors",
     }
     assert catalogue.entry("tiny-drawer").weights["hub"] == {"repo": REPO, "revision": commit}
+    config = json.loads(files["config.json"])  # in full: no list of test sets is needed to read it
+    assert config["metrics"] == catalogue.entry("tiny-drawer").metrics
+    assert config["metrics"][0]["data"] == {"class": "MNIST", "image_size": 16}
     for picture in ("pictures.png", "drawing.gif"):
         with Image.open(io.BytesIO(files[picture])) as image:
             image.seek(getattr(image, "n_frames", 1) - 1)
@@ -94,7 +109,7 @@ def test_publishing_may_be_interrupted_anywhere(hub, zoo_list, at, monkeypatch, 
     hub.faults = []
     assert cli.main(["publish", "tiny-drawer", "--to", "me"]) == 0
     assert len(hub.repos[REPO].commits) == 2
-    assert zoo.load(REPO)
+    assert_loads(hub)
 
 
 def test_publishing_waits_for_a_hub_that_recovers(hub, zoo_list, monkeypatch):
@@ -125,22 +140,22 @@ def test_the_card(published, zoo_list, tmp_path, monkeypatch):
     assert zoo.load(REPO).draw(image) == Drawing.from_json(json.dumps(golden["output"]))
 
 
-def test_the_card_of_every_checkpoint_states_its_figures():
+@pytest.mark.parametrize("name", checkpoints())
+def test_the_card_of_every_checkpoint_states_its_figures(name):
     from zoo.publishing.card import page
 
-    for name in zoo.names():
-        found = loading.find(name)
-        if found.entry.renderer.startswith("mypaint") and not has_mypaint():
-            continue  # its pictures are MyPaint's
-        files = page(found.entry, found.path.read_bytes(), f"me/{name}", "v1")
-        card = ModelCard(files["README.md"].decode())
-        results = {(r.dataset_name, r.metric_name): r.metric_value for r in card.data.eval_results or ()}
-        assert results == {(m["dataset"], m["name"]): m["value"] for m in found.entry.metrics}
-        assert card.data.model_name == name
-        for deviation in found.entry.deviations:
-            assert deviation in card.text
-        if "draw(" not in card.text:
-            exec(re.search(r"```python\n(.*?)```", card.text, re.S)[1].replace(f'"me/{name}"', repr(name)), {})
+    checkpoint = loading.find(name)
+    if checkpoint.entry.renderer.startswith("mypaint") and not has_mypaint():
+        return  # its pictures are MyPaint's
+    files = page(checkpoint.entry, checkpoint.path.read_bytes(), f"me/{name}", "v1")
+    card = ModelCard(files["README.md"].decode())
+    results = {(r.dataset_name, r.metric_name): r.metric_value for r in card.data.eval_results or ()}
+    assert results == {(m["dataset"], m["name"]): m["value"] for m in checkpoint.entry.metrics}
+    assert card.data.model_name == name
+    for text in [*checkpoint.entry.deviations, *checkpoint.entry.training.get("runs", ())]:
+        assert text in card.text
+    if "draw(" not in card.text:
+        exec(re.search(r"```python\n(.*?)```", card.text, re.S)[1].replace(f'"me/{name}"', repr(name)), {})
 
 
 def test_an_exported_folder_is_published_too(hub, tmp_path):
@@ -186,6 +201,64 @@ def test_load_in_every_way(published, zoo_list):
     assert published.asked("GET /me/tiny-drawer/resolve") == 2  # config.json and the weights, once
 
 
+@pytest.fixture
+def on_hub_alone(hub, tmp_path, monkeypatch):
+    """The zoo's own list, but the weights of these two checkpoints do not come with it: they are on the Hub."""
+    folder = tmp_path / "weights"
+    shutil.copytree(catalogue.WEIGHTS, folder)
+    (tmp_path / "checkpoints.yaml").write_text(catalogue.list_path().read_text())
+    monkeypatch.setattr(catalogue, "WEIGHTS", folder)
+    monkeypatch.setattr(catalogue, "list_path", lambda: tmp_path / "checkpoints.yaml")
+    catalogue.entries.cache_clear()
+    names = ["canvas-bezier", "canvas-drawer-mnist"]
+    for name in names:
+        assert cli.main(["publish", name, "--to", "me"]) == 0
+        (folder / f"{name}.safetensors").unlink()
+    hub.requests.clear()
+    yield names
+    catalogue.entries.cache_clear()
+
+
+def test_checkpoints_on_the_hub_alone(on_hub_alone, hub, capsys):
+    """What holds for every entry holds for them: loading, its golden file, its card, the lists."""
+    capsys.readouterr()
+    assert cli.main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if line.endswith(" MB, on the Hub")] == on_hub_alone
+    assert cli.main(["list", "--markdown"]) == 0
+    assert capsys.readouterr().out.count("MB, on the Hub |") == 2
+    assert cli.main(["show", "canvas-bezier"]) == 0
+    assert hub.repos["me/canvas-bezier"].refs["main"] in capsys.readouterr().out
+    assert hub.requests == []  # so far nothing was asked
+    for name in on_hub_alone:
+        test_checkpoints.test_entry_is_complete(name)
+        test_checkpoints.test_weights_are_small_half_precision_and_only_what_inference_needs(name)
+        test_checkpoints.test_loads_ready_to_use(name)
+        test_checkpoints.test_golden(name)
+        test_the_card_of_every_checkpoint_states_its_figures(name)
+        assert hub.asked(f"GET /me/{name}/resolve") == 1
+    test_checkpoints.test_bundled_weights_are_listed_and_fit()
+    marked = [p.values[0] for p in checkpoints() if not isinstance(p, str)]
+    assert marked == on_hub_alone  # where tests are collected, they are marked as tests of the network
+
+
+def test_a_checkpoint_on_the_hub_alone_is_measured(published, zoo_list, data_root, capsys):
+    weights = zoo_list / "tiny-drawer.safetensors"
+    weights.unlink()
+    assert cli.main(["evaluate", "tiny-drawer", "--write"]) == 0
+    assert catalogue.entry("tiny-drawer").metrics[0]["n"] == 24
+    assert catalogue.entry("tiny-drawer").weights["hub"]["repo"] == REPO
+    assert cli.main(["evaluate", "tiny-drawer"]) == 0
+    assert not weights.exists()
+
+
+def test_a_checkpoint_on_the_hub_alone_and_no_hub(published, zoo_list):
+    (zoo_list / "tiny-drawer.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"could not get tiny-drawer\.safetensors of me/tiny-drawer"):
+        zoo.load("tiny-drawer", local_files_only=True)
+    assert published.requests == []
+
+
 def test_a_pinned_revision_in_the_cache_asks_nothing(published, zoo_list, monkeypatch):
     commit = published.repos[REPO].refs["main"]
     zoo.load(REPO)
@@ -224,7 +297,7 @@ def test_a_tampered_or_truncated_file(published, zoo_list, fault):
     with pytest.raises(CheckpointError, match=r"is corrupt: its sha256|bytes, expected") as e:
         zoo.load(REPO)
     assert "load again" in str(e.value)
-    assert zoo.load(REPO)
+    assert_loads(published)
 
 
 def test_a_config_that_is_damaged(published, zoo_list):
@@ -238,7 +311,7 @@ def test_a_connection_cut_in_mid_file(published, zoo_list):
     published.faults = [
         (f"GET /{REPO}/resolve/{published.repos[REPO].refs['main']}/tiny-drawer.safetensors", "cut")
     ] * 2
-    assert zoo.load(REPO)
+    assert_loads(published)
     ranges = published.asked("tiny-drawer.safetensors")
     assert ranges >= 3  # it went on where it was cut
 
@@ -251,7 +324,9 @@ def test_503_and_then_recovery(published, zoo_list, monkeypatch):
         ("config.json", 503),
         (f"GET /{REPO}/resolve/{commit}/tiny-drawer.safetensors", 503),
     ]
-    assert zoo.load(REPO)
+    assert_loads(published)
+    assert published.faults == []  # all three happened
+    assert [r.status for r in published.requests].count(503) == 3
 
 
 @pytest.mark.parametrize(
@@ -289,7 +364,7 @@ def test_a_token_that_is_no_header(hub, zoo_list, monkeypatch, capsys):
 def test_the_token_goes_to_no_other_host(published, zoo_list):
     """Weights that the Hub keeps elsewhere are fetched there without it."""
     published.cdn = LocalHub()
-    assert zoo.load(REPO)
+    assert_loads(published)
     assert published.cdn.asked("/lfs/") >= 1
     assert {r.token for r in published.cdn.requests} == {None}
     assert {r.token for r in published.requests} == {"Bearer hf_secret"}
@@ -304,14 +379,15 @@ def test_the_hub_is_away(published, zoo_list, monkeypatch):
     monkeypatch.setattr(
         "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", nowhere + "/{repo_id}/resolve/{revision}/{filename}"
     )
-    assert zoo.load(REPO)  # from the cache
+    assert_loads(published)  # from the cache
     with pytest.raises(CheckpointError, match=r"could not get config\.json of me/another"):
         zoo.load("me/another")
 
 
 def test_several_processes_download_once(published, zoo_list):
     commit = published.repos[REPO].refs["main"]
-    code = f"from zoo.checkpoints.download import fetch; print(len(fetch({REPO!r}, 'tiny-drawer.safetensors', {commit!r}, False).read_bytes()))"
+    fetched = f"fetch({REPO!r}, 'tiny-drawer.safetensors', {commit!r}, False)"
+    code = f"from zoo.checkpoints.download import fetch; print(len({fetched}.read_bytes()))"
     children = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) for _ in range(4)]
     sizes = {int(child.communicate(timeout=120)[0]) for child in children}
     assert sizes == {catalogue.entry("tiny-drawer").weights["bytes"]}

@@ -137,7 +137,7 @@ def test_a_pickle_in_place_of_a_training_checkpoint(tmp_path, trap, image_folder
     [
         ({"cls": "os.system"}, "none of the zoo's"),
         ({"cls": "__import__"}, "none of the zoo's"),
-        ({"cls": ["CanvasNetwork"]}, "none of the zoo's"),
+        ({"cls": ["CanvasNetwork"]}, r"cls is \['CanvasNetwork'\], expected a str"),
         ({"init_args": {"width": 1 << 40}}, "numbers up to 1048576"),
         ({"init_args": {"width": 1 << 16, "layers": 9}}, "does not fit"),
         ({"init_args": {"layers": float("inf")}}, "numbers up to 1048576"),

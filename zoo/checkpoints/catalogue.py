@@ -1,4 +1,4 @@
-"""The list of checkpoints, checkpoints.yaml: read it, look one up, write it."""
+"""The list of checkpoints, checkpoints.yaml: look one up, write one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from pathlib import Path
 import yaml
 
 from zoo.checkpoints.entry import CheckpointError, Entry
+from zoo.checkpoints.form import Listing, parse
 
 PACKAGE = Path(__file__).parents[1]
 WEIGHTS = PACKAGE / "weights"
-HEADER = """\
-# The only list of checkpoints. `zoo show NAME` prints an entry; the values under metrics are written by `zoo evaluate NAME --write`.
-"""
 
 
 def list_path() -> Path:
@@ -24,24 +22,35 @@ def list_path() -> Path:
     return inside if inside.is_file() else PACKAGE.parent / "checkpoints.yaml"
 
 
-@cache
-def entries() -> dict[str, Entry]:
-    """All entries of checkpoints.yaml by name."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+def read_listing() -> Listing:
+    """What checkpoints.yaml holds now.
+
+    Raises:
+        CheckpointError: it is not a list of checkpoints.
+    """
     try:
-        data = yaml.load(list_path().read_text(encoding="utf-8"), loader) or {}  # noqa: S506 (a safe one, in C where there is one)
-        return {name: Entry(name, **fields) for name, fields in data.items()}
-    except (yaml.YAMLError, TypeError, AttributeError) as e:
+        return parse(list_path().read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as e:
         raise CheckpointError(f"{list_path()} is not a list of checkpoints: {e}") from e
 
 
+@cache
+def entries() -> dict[str, Entry]:
+    """All entries of checkpoints.yaml by name, in its order."""
+    return read_listing().entries
+
+
 def names() -> list[str]:
-    """Names of all checkpoints."""
+    """Names of all checkpoints, as :func:`zoo.load` takes them."""
     return list(entries())
 
 
 def entry(name: str) -> Entry:
-    """One entry. CheckpointError, with the nearest name, if there is none."""
+    """One entry.
+
+    Raises:
+        CheckpointError: there is none of this name; the message has the nearest one.
+    """
     if name not in entries():
         from renderers import nearest  # brings torch, which reading the list does without
 
@@ -49,18 +58,35 @@ def entry(name: str) -> Entry:
     return entries()[name]
 
 
+def on_hub_alone(entry: Entry) -> bool:
+    """Whether the weights of an entry of the list are published and do not come with the package."""
+    return "hub" in entry.weights and not (WEIGHTS / entry.weights["file"]).is_file()
+
+
 def write_entries(changed: dict[str, Entry]) -> None:
-    """Write checkpoints.yaml anew, with these entries changed or added."""
-    plain = {name: {k: v for k, v in asdict(e).items() if k != "name"} for name, e in (entries() | changed).items()}
+    """Write checkpoints.yaml anew.
+
+    Args:
+        changed: by name, the entries to change or to add. All others stay as they are.
+    """
     from renderers.files import atomic_write  # brings torch, which reading the list does without
 
-    text = HEADER + yaml.safe_dump(plain, sort_keys=False, width=140, allow_unicode=True)
-    atomic_write(list_path(), text.encode())
+    listing = read_listing()
+    listing.entries |= changed
+    atomic_write(list_path(), listing.text().encode())
     entries.cache_clear()
 
 
 def write_entry(source: str, changed: Entry) -> None:
-    """Write an entry back where it came from: checkpoints.yaml, or the config.json of a folder."""
+    """Write an entry back to where it came from.
+
+    Args:
+        source: its name in checkpoints.yaml, or its folder, whose config.json is written.
+        changed: the entry.
+
+    Raises:
+        CheckpointError: source is neither.
+    """
     from renderers.files import atomic_write
 
     if source in entries():

@@ -7,7 +7,7 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from zoo.checkpoints import catalogue
 from zoo.checkpoints.catalogue import entries
@@ -15,27 +15,117 @@ from zoo.checkpoints.download import fetch, forget
 from zoo.checkpoints.entry import CheckpointError, Entry, read_entry
 from zoo.checkpoints.methods import arguments, method_class
 
+if TYPE_CHECKING:
+    from zoo.checkpoints.model import Model
+
 LARGEST = 24 << 20  # bytes of one file of weights
+UNSAVED = ("_instantiator", "lr", "start_from")  # arguments that only training needs
+REINSTALL = "Reinstall strokezoo, or restore the file from the repository."
+FETCH_AGAIN = "It is taken out of the cache: load again to download it anew."
 
 
-def verified(entry: Entry, path: Path, remedy: str) -> bytes:
-    """The bytes of a weights file whose size and sha256 are the entry's. CheckpointError, with the remedy, otherwise."""
+class Checkpoint(NamedTuple):
+    """A checkpoint that was found.
+
+    Args:
+        entry: what is known about it.
+        path: its file of weights, not looked at yet.
+        remedy: what to do if that file is bad.
+        cached: whether the file lies in the Hub's cache.
+    """
+
+    entry: Entry
+    path: Path
+    remedy: str
+    cached: bool = False
+
+
+def find(source: str | os.PathLike[str], local_files_only: bool = False) -> Checkpoint:
+    """Look up a checkpoint, and download it if it must be.
+
+    Args:
+        source: as :func:`load` takes it.
+        local_files_only: never use the network.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or the Hub does not give it.
+    """
+    text = os.fspath(source)
+    if text in entries():
+        return find_in_list(catalogue.entry(text), local_files_only)
+    if Path(text).is_dir():
+        entry = read_entry(Path(text) / "config.json")
+        return Checkpoint(entry, Path(text) / entry.weights["file"], "Save the checkpoint again.")
+    if text.count("/") == 1 and not Path(text).exists() and not text.startswith((".", "/", "~")):
+        return find_on_hub(text, local_files_only)
+    return find_in_list(catalogue.entry(text), local_files_only)  # raises: no such name
+
+
+def find_in_list(entry: Entry, local_files_only: bool) -> Checkpoint:
+    """The checkpoint of an entry of checkpoints.yaml: its weights come with the package, or from the Hub."""
+    file = entry.weights["file"]
+    if not catalogue.on_hub_alone(entry):
+        return Checkpoint(entry, catalogue.WEIGHTS / file, REINSTALL)
+    hub = entry.weights["hub"]
+    return Checkpoint(entry, fetch(hub["repo"], file, hub["revision"], local_files_only), FETCH_AGAIN, cached=True)
+
+
+def find_on_hub(source: str, local_files_only: bool) -> Checkpoint:
+    """The checkpoint of a Hub repository, ``org/repo`` or ``org/repo@revision``."""
+    repo, _, revision = source.partition("@")
+    config = fetch(repo, "config.json", revision or None, local_files_only)
+    try:
+        entry = read_entry(config)
+    except CheckpointError:
+        forget(config)
+        raise
+    commit = config.parent.name  # of the same commit, whatever is published meanwhile
+    path = fetch(repo, entry.weights["file"], commit, local_files_only)
+    return Checkpoint(entry, path, FETCH_AGAIN, cached=True)
+
+
+def verified(checkpoint: Checkpoint) -> bytes:
+    """The bytes of a checkpoint's weights file, whose size and sha256 are those that the entry states.
+
+    Raises:
+        CheckpointError: the file is missing or another; the message has the remedy. It is taken out of the Hub's cache.
+    """
+    try:
+        return read_weights(checkpoint)
+    except CheckpointError:
+        if checkpoint.cached:
+            forget(checkpoint.path)
+        raise
+
+
+def read_weights(checkpoint: Checkpoint) -> bytes:
+    """As :func:`verified`, and a bad file stays where it is."""
+    entry, path, remedy, _ = checkpoint
     if not path.is_file():
         raise CheckpointError(f"{entry.name}: its weights {path} are missing. {remedy}")
     size = path.stat().st_size
     if size != entry.weights["bytes"] or size > LARGEST:
         raise CheckpointError(f"{entry.name}: {path} has {size} bytes, expected {entry.weights['bytes']}. {remedy}")
     data = path.read_bytes()
-    got = hashlib.sha256(data).hexdigest()
-    if got != entry.weights["sha256"]:
+    sha = hashlib.sha256(data).hexdigest()
+    if sha != entry.weights["sha256"]:
         raise CheckpointError(
-            f"{entry.name}: {path} is corrupt: its sha256 is {got}, expected {entry.weights['sha256']}. {remedy}"
+            f"{entry.name}: {path} is corrupt: its sha256 is {sha}, expected {entry.weights['sha256']}. {remedy}"
         )
     return data
 
 
-def build(entry: Entry, data: bytes, source: str) -> Any:
-    """A model of the entry's class and arguments with these weights, in float32, eval mode and without gradients."""
+def build(entry: Entry, data: bytes, source: str) -> Model:
+    """A model of an entry's class and arguments, with these weights in float32, in eval mode and without gradients.
+
+    Args:
+        entry: what to make.
+        data: its weights, a safetensors file.
+        source: where they came from, for messages.
+
+    Raises:
+        CheckpointError: the weights are no safetensors file, or do not fit the class; or the class cannot be made.
+    """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load as from_safetensors
@@ -54,70 +144,39 @@ def build(entry: Entry, data: bytes, source: str) -> Any:
         plan.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as e:
         raise CheckpointError(
-            f"{entry.name}: {source} does not fit {entry.cls}({entry.init_args}): {e}\nIt needs the file that belongs to these arguments."
+            f"{entry.name}: {source} does not fit {entry.cls}({entry.init_args}): {e}\n"
+            "It needs the file that belongs to these arguments."
         ) from e
     model = make(**arguments(make, entry.init_args))
     model.load_state_dict(state, strict=True)
-    return model.eval().requires_grad_(False)
+    return cast("Model", model.eval().requires_grad_(False))
 
 
-class Found(NamedTuple):
-    """Where a checkpoint is: its entry, its weights file, what to do if that is bad, and whether it lies in the Hub's cache."""
+def load(source: str | os.PathLike[str], device: str = "cpu", local_files_only: bool = False) -> Model:
+    """A trained model, ready to draw or to paint: in eval mode, without gradients, in float32.
 
-    entry: Entry
-    path: Path
-    remedy: str
-    cached: bool = False
+    Args:
+        source: a name of :func:`zoo.names`; a folder written by ``zoo export`` or :func:`save`; or a repository of the
+            Hugging Face Hub, ``org/repo`` or ``org/repo@revision``.
+        device: where the model goes, e.g. ``cpu``, ``cuda``, ``mps``.
+        local_files_only: never use the network.
 
+    Returns:
+        A :class:`zoo.Drawer` or a :class:`zoo.Painter`, of the class that the checkpoint names.
 
-def find(source: str | os.PathLike[str], local_files_only: bool = False) -> Found:
-    """What :func:`load` takes, looked up, and fetched if it must be. The weights are not looked at yet."""
-    text = os.fspath(source)
-    again = "It is taken out of the cache: load again to download it anew."
-    if text in entries():
-        found = catalogue.entry(text)
-        path = catalogue.WEIGHTS / found.weights["file"]
-        if path.is_file() or "hub" not in found.weights:
-            return Found(found, path, "Reinstall strokezoo, or restore the file from the repository.")
-        hub = found.weights["hub"]
-        return Found(
-            found, fetch(hub["repo"], found.weights["file"], hub["revision"], local_files_only), again, cached=True
-        )
-    if Path(text).is_dir():
-        found = read_entry(Path(text) / "config.json")
-        return Found(found, Path(text) / found.weights["file"], "Save the checkpoint again.")
-    if text.count("/") == 1 and not Path(text).exists() and not text.startswith((".", "/", "~")):
-        repo, _, revision = text.partition("@")
-        config = fetch(repo, "config.json", revision or None, local_files_only)
-        try:
-            found = read_entry(config)
-        except CheckpointError:
-            forget(config)
-            raise
-        commit = config.parent.name  # of the same commit, whatever is published meanwhile
-        return Found(found, fetch(repo, found.weights["file"], commit, local_files_only), again, cached=True)
-    catalogue.entry(text)  # raises: no such name
-    raise AssertionError
-
-
-def load(source: str | os.PathLike[str], device: str = "cpu", local_files_only: bool = False) -> Any:
-    """A trained model, ready to draw or paint.
-
-    source: a name of :func:`names`; a folder written by :func:`save`; or a Hub repository ``org/repo`` or ``org/repo@revision``.
-    local_files_only: never use the network. Raises CheckpointError where the weights are missing, corrupt or do not fit.
+    Raises:
+        CheckpointError: there is no such checkpoint, or its weights are missing, corrupt, or do not fit.
     """
-    found = find(source, local_files_only)
-    try:
-        data = verified(found.entry, found.path, found.remedy)
-    except CheckpointError:
-        if found.cached:
-            forget(found.path)
-        raise
-    return build(found.entry, data, str(found.path)).to(device)
+    checkpoint = find(source, local_files_only)
+    return build(checkpoint.entry, verified(checkpoint), str(checkpoint.path)).to(device)
 
 
 def pack(model: Any) -> bytes:
-    """A model's weights as safetensors, in float16."""
+    """A model's weights as a safetensors file, in float16.
+
+    Raises:
+        CheckpointError: some are not finite.
+    """
     import torch
     from safetensors.torch import save as to_safetensors
 
@@ -128,20 +187,40 @@ def pack(model: Any) -> bytes:
 
 
 def describe(model: Any, name: str, packed: bytes, **fields: Any) -> Entry:
-    """An entry for a model with these packed weights; fields: the other fields of an :class:`Entry`."""
+    """An entry for a model.
+
+    Args:
+        model: a drawer or a painter.
+        name: the checkpoint's name.
+        packed: its weights, as :func:`pack` makes them.
+        **fields: other fields of the :class:`Entry`.
+    """
     weights = {"file": f"{name}.safetensors", "sha256": hashlib.sha256(packed).hexdigest(), "bytes": len(packed)}
-    init_args = {k: v for k, v in model.hparams.items() if k not in ("_instantiator", "lr", "start_from")}
+    init_args = {k: v for k, v in model.hparams.items() if k not in UNSAVED}
     return Entry(name, type(model).__name__, init_args, weights, **(model.entry_fields | fields))
 
 
 def save(model: Any, folder: str | os.PathLike[str], name: str = "", **fields: Any) -> Path:
-    """Write a model as a folder that :func:`load` reads: NAME.safetensors (float16) and config.json. fields: see :class:`Entry`."""
+    """Write a model as a folder that :func:`load` reads: NAME.safetensors (float16) and config.json.
+
+    Args:
+        model: a drawer or a painter.
+        folder: is made if it is not there.
+        name: the checkpoint's name; the folder's if it is empty.
+        **fields: what else is known about it, as fields of :class:`Entry`, e.g. ``licence="MIT"``.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CheckpointError: some weights are not finite.
+    """
     from renderers.files import atomic_write
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     data = pack(model)
-    made = describe(model, name or folder.name, data, **fields)
-    atomic_write(folder / made.weights["file"], data)
-    atomic_write(folder / "config.json", json.dumps(asdict(made), indent=1).encode())
+    entry = describe(model, name or folder.name, data, **fields)
+    atomic_write(folder / entry.weights["file"], data)
+    atomic_write(folder / "config.json", json.dumps(asdict(entry), indent=1).encode())
     return folder

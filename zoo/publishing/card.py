@@ -59,31 +59,35 @@ model = zoo.load("%(repo)s")  # or "%(repo)s@%(tag)s", to stay with this version
 
 %(licence)s
 """
-DRAW = 'drawing = model.draw("sample:astronaut")  # or a path, a PIL image, an array, a tensor\ndrawing.save("drawing.svg")'
+DRAW = """\
+drawing = model.draw("sample:astronaut")  # or a path, a PIL image, an array, a tensor
+drawing.save("drawing.svg")"""
 SAMPLE = 'drawing = model.sample()[0]\ndrawing.save("drawing.svg")'
 PAINT = "strokes = model.actions.random(1, 5)\ncanvas = model.render(strokes, 256)  # (1, C, 256, 256), with gradients"
 
 
 def listed(fields: dict[str, Any]) -> str:
-    return "\n".join(f"- {k.replace('_', ' ')}: {v}" for k, v in fields.items()) or "Not stated."
+    """Markdown: an item per field; several texts of one field follow each other."""
+    lines = [f"- {k.replace('_', ' ')}: {'; '.join(v) if isinstance(v, list) else v}" for k, v in fields.items()]
+    return "\n".join(lines) or "Not stated."
 
 
 def figures(entry: Entry) -> str:
+    """Markdown: a table with a row per metric."""
     if not entry.metrics:
         return "Not measured."
-    rows = ["| test set | split | n | figure | measured | paper |", "| --- | --- | ---: | --- | ---: | ---: |"]
+    lines = ["| test set | split | n | figure | measured | paper |", "| --- | --- | ---: | --- | ---: | ---: |"]
     for m in entry.metrics:
         paper = m["paper"] if m.get("paper") is not None else "–"
-        rows.append(f"| {m['dataset']} | {m['split']} | {m.get('n', '–')} | {m['name']} | {m['value']} | {paper} |")
-    return "\n".join(rows)
+        lines.append(f"| {m['dataset']} | {m['split']} | {m.get('n', '–')} | {m['name']} | {m['value']} | {paper} |")
+    return "\n".join(lines)
 
 
-def card(entry: Entry, repo: str, tag: str, model: Any) -> str:
-    """The text of README.md, with a model-index of the metrics that have been measured."""
-    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+def results(entry: Entry) -> list[Any]:
+    """The metrics that have been measured, in the Hub's form (``EvalResult``)."""
+    from huggingface_hub import EvalResult
 
-    metrics = [m for m in entry.metrics if m.get("value") is not None]
-    results = [
+    return [
         EvalResult(
             task_type="image-to-image",
             task_name="drawing with strokes",
@@ -94,8 +98,25 @@ def card(entry: Entry, repo: str, tag: str, model: Any) -> str:
             metric_name=m["name"],
             metric_value=m["value"],
         )
-        for m in metrics
+        for m in entry.metrics
     ]
+
+
+def card(entry: Entry, repo: str, tag: str, model: Any) -> str:
+    """The text of README.md, with a model-index of the metrics that have been measured.
+
+    Args:
+        entry: what is known about the checkpoint.
+        repo: where it is published, ``org/name``.
+        tag: its version.
+        model: the checkpoint, loaded.
+
+    Raises:
+        CheckpointError: the Hub would not read all figures back.
+    """
+    from huggingface_hub import ModelCard, ModelCardData
+
+    entry = replace(entry, metrics=[m for m in entry.metrics if m.get("value") is not None])
     mit = entry.licence.startswith("MIT")
     about = ModelCardData(
         license="mit" if mit else "other" if entry.licence else None,
@@ -103,7 +124,7 @@ def card(entry: Entry, repo: str, tag: str, model: Any) -> str:
         library_name="strokezoo",
         tags=["strokezoo", "stroke-based-rendering", "vector-graphics", entry.renderer],
         model_name=entry.name,
-        eval_results=results or None,
+        eval_results=results(entry) or None,
     )
     drawer, samples = isinstance(model, Drawer), hasattr(model, "sample")
     fields = {
@@ -115,27 +136,37 @@ def card(entry: Entry, repo: str, tag: str, model: Any) -> str:
         "repo": repo,
         "tag": tag,
         "use": SAMPLE if samples else DRAW if drawer else PAINT,
-        "figures": figures(replace(entry, metrics=metrics)),
+        "figures": figures(entry),
         "data": listed(entry.data),
         "training": listed(({"paper": entry.paper} if entry.paper else {}) | entry.training),
         "deviations": "\n".join(f"- {d}" for d in entry.deviations) or "None stated.",
         "licence": entry.licence or "Not stated.",
     }
     text = str(ModelCard.from_template(about, template_str=template(fields)))
-    again = getattr(ModelCard(text).data, "eval_results", None) or ()  # the Hub's own reading of it
-    if len(again) != len(results):
-        raise CheckpointError(f"{entry.name}: the card's model-index does not hold its {len(results)} figures")
+    read_back = getattr(ModelCard(text).data, "eval_results", None) or ()
+    if len(read_back) != len(entry.metrics):
+        raise CheckpointError(f"{entry.name}: the card's model-index does not hold its {len(entry.metrics)} figures")
     return text
 
 
 def template(fields: dict[str, Any]) -> str:
-    """The template with everything filled in but the metadata; braces of an entry's texts are not the template language's."""
+    """The template with these fields filled in; the Hub's client fills in the metadata, and looks at no field."""
     head, body = TEMPLATE.split("\n---\n", 1)
     return head + "\n---\n" + "{% raw %}" + (body % fields).replace("{%", "{ %") + "{% endraw %}"
 
 
 def page(entry: Entry, weights: bytes, repo: str, tag: str) -> dict[str, bytes]:
-    """All files of the page by name: the weights, config.json, golden.json, pictures.png, drawing.gif, README.md."""
+    """All files of the page by name: the weights, config.json, golden.json, pictures.png, drawing.gif, README.md.
+
+    Args:
+        entry: what is known about the checkpoint.
+        weights: its file of weights.
+        repo: where it is published, ``org/name``.
+        tag: its version.
+
+    Raises:
+        CheckpointError: the weights do not fit the entry.
+    """
     model = build(entry, weights, entry.weights["file"])
     plain = asdict(entry)
     plain["weights"].pop("hub", None)  # where it is published is not part of it

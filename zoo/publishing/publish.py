@@ -15,20 +15,31 @@ from zoo.checkpoints.loading import find, verified
 from zoo.publishing.card import page
 
 
-def same(found: Any, data: bytes) -> bool:
-    """Whether what the Hub says of a file (``RepoFile``) is true of these bytes."""
-    if found.lfs is not None:
-        return bool(found.lfs.sha256 == hashlib.sha256(data).hexdigest())
-    return bool(
-        found.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-    )  # git's own
+def same(there: Any, data: bytes) -> bool:
+    """Whether a file of the Hub (a ``RepoFile``) holds these bytes, by the sum that the Hub states."""
+    if there.lfs is not None:
+        return bool(there.lfs.sha256 == hashlib.sha256(data).hexdigest())
+    git_blob = b"blob %d\0" % len(data) + data
+    return bool(there.blob_id == hashlib.sha1(git_blob, usedforsecurity=False).hexdigest())
 
 
 def upload(repo: str, files: dict[str, bytes], tag: str, private: bool = False) -> str:
-    """Make the repository hold these files, in one commit with this tag. Returns the commit's hash.
+    """Make a repository hold these files, in one commit with this tag.
 
-    What is there already is not sent again, so it may be interrupted anywhere and run again. A tag never moves: CheckpointError where it
-    stands on other files. The pictures follow from the weights, but may differ between machines: they are not compared.
+    What is there already is not sent again, so it may be interrupted anywhere and run again. A tag never moves. The
+    pictures follow from the weights, but may differ between machines: they are not compared.
+
+    Args:
+        repo: ``org/name``; it is made if it is not there.
+        files: their content by name.
+        tag: the version.
+        private: only for those who may read the organisation's private models, where the repository is made.
+
+    Returns:
+        The commit's hash.
+
+    Raises:
+        CheckpointError: the tag stands on other files.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
@@ -51,22 +62,33 @@ def upload(repo: str, files: dict[str, bytes], tag: str, private: bool = False) 
 
 
 def publish(source: str, to: str, private: bool = False, dry_run: bool = False, tag: str | None = None) -> str:
-    """Publish a checkpoint of checkpoints.yaml, or a folder written by ``zoo export``, as ``to/NAME``. Returns the address of the commit.
+    """Publish a checkpoint as ``to/NAME``, and write the commit back to its entry.
 
-    The commit is written back to checkpoints.yaml, or to the folder's config.json. tag: the version, of this library if not given.
-    dry_run: make and check all files, print the card and their sizes, ask nobody. Raises CheckpointError.
+    Args:
+        source: a name of checkpoints.yaml, or a folder written by ``zoo export``.
+        to: the user or organisation.
+        private: only for those who may read its private models.
+        dry_run: make and check all files, and ask nobody.
+        tag: the version; None for that of this library.
+
+    Returns:
+        The address of the commit; with ``dry_run`` the card and the files' sizes.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, its weights are bad, or the Hub refuses.
     """
     if source not in entries() and not Path(source).is_dir():
         raise CheckpointError(f"{source} is neither a name of `zoo list` nor a folder written by `zoo export`")
-    found = find(source)
-    repo, tag = f"{to}/{found.entry.name}", tag or f"v{zoo.__version__}"
-    files = page(found.entry, verified(found.entry, found.path, found.remedy), repo, tag)
+    checkpoint = find(source)
+    entry = checkpoint.entry
+    repo, tag = f"{to}/{entry.name}", tag or f"v{zoo.__version__}"
+    files = page(entry, verified(checkpoint), repo, tag)
     if dry_run:
         sizes = "\n".join(f"{len(data):10,} bytes  {name}" for name, data in files.items())
         return f"{files['README.md'].decode()}\n{repo} {tag} would hold\n{sizes}"
     remedy = "\nLog in with a token that may write there: `hf auth login`, or set HF_TOKEN."
     commit = asking(f"could not publish {repo}", lambda: upload(repo, files, tag, private), remedy)
     hub = {"repo": repo, "revision": commit}
-    if found.entry.weights.get("hub") != hub:
-        write_entry(source, replace(found.entry, weights=found.entry.weights | {"hub": hub}))
+    if entry.weights.get("hub") != hub:
+        write_entry(source, replace(entry, weights=entry.weights | {"hub": hub}))
     return f"https://huggingface.co/{repo}/tree/{commit}"

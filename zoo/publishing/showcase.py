@@ -1,4 +1,4 @@
-"""What a model draws, shown by itself: a golden input and output, a contact sheet, an animation. For its page on the Hub, and for wandb."""
+"""What a model draws: a golden input and output, a contact sheet, an animation. For the Hub and for wandb."""
 
 from __future__ import annotations
 
@@ -40,43 +40,56 @@ def random_strokes(model: Any, n: int) -> Tensor:
 
 
 def golden(model: Any) -> dict[str, Any]:
-    """One input and its output, in plain numbers: for a drawer an image (or a seed) and a drawing, for a painter strokes and a canvas."""
+    """One input and its output, in plain numbers.
+
+    Returns:
+        ``input`` and ``output``: of a drawer an image (28 × 28, 0 to 255), or the seed of a sample, and a drawing; of a
+        painter strokes (5, A) and a canvas (64 × 64, its first channel).
+    """
     if isinstance(model, Drawer):
         image, drawing = drawings(model, 1)[0]
         return {"input": {"seed": 0} if image is None else image[0].tolist(), "output": json.loads(drawing.to_json())}
     strokes = random_strokes(model, 1)
-    return {
-        "input": strokes[0].tolist(),
-        "output": [[round(v, 4) for v in row] for row in model.render(strokes, 64)[0, 0].tolist()],
-    }
+    canvas = model.render(strokes, 64)[0, 0]
+    return {"input": strokes[0].tolist(), "output": [[round(v, 4) for v in row] for row in canvas.tolist()]}
 
 
 @torch.no_grad()
 def contact_sheet(model: Any, n: int = 8) -> Image.Image:
-    """n pictures side by side: above what was to be drawn (for a painter: the renderer that it imitates), below what the model made."""
+    """n pictures side by side, 96 pixels each.
+
+    Above, what was to be drawn (for a painter: what the renderer that it imitates paints); below, what the model made.
+    """
+    pairs: list[tuple[Tensor | None, Tensor]]
     if isinstance(model, Drawer):
         pairs = [(image, drawing.render(SIDE)) for image, drawing in drawings(model, n)]
     else:
         strokes = random_strokes(model, n)
         pairs = list(zip(model.imitates.render(strokes, SIDE), model.render(strokes, SIDE), strict=True))
-    columns = []
-    for goal, made in pairs:
-        above = (
-            []
-            if goal is None
-            else [F.interpolate(goal[None].float() / (255 if goal.dtype == torch.uint8 else 1), (SIDE, SIDE))[0]]
-        )
-        cells = [
-            F.pad(p.cpu().expand(made.shape[0], -1, -1), (GAP,) * 4, value=0.5)
-            for p in [*above, F.adaptive_avg_pool2d(made, SIDE)]
-        ]
-        columns.append(torch.cat(cells, 1))
-    return to_image(torch.cat(columns, 2))
+    return to_image(torch.cat([column(goal, picture) for goal, picture in pairs], 2))
+
+
+def column(goal: Tensor | None, picture: Tensor) -> Tensor:
+    """A column of the contact sheet (C, height, width): a picture (C, h, w), below its goal if there is one."""
+    cells = [F.adaptive_avg_pool2d(picture, SIDE)]
+    if goal is not None:
+        goal = goal.float() / (255 if goal.dtype == torch.uint8 else 1)
+        cells.insert(0, F.interpolate(goal[None], (SIDE, SIDE))[0])
+    return torch.cat([F.pad(c.cpu().expand(len(picture), -1, -1), (GAP,) * 4, value=0.5) for c in cells], 1)
 
 
 @torch.no_grad()
 def animation(model: Any, path: Path, size: int = 256) -> Path:
-    """A GIF of a drawing as the model makes it; of a painter, of five strokes as it paints them."""
+    """Write a GIF of a drawing as the model makes it; of a painter, of five strokes as it paints them.
+
+    Args:
+        model: a drawer or a painter.
+        path: the file; its ending becomes .gif.
+        size: of the longer side, in pixels.
+
+    Returns:
+        The file.
+    """
     if isinstance(model, Drawer):
         return drawings(model, 1)[0][1].save(path.with_suffix(".gif"), size=size)
     steps = model.render(random_strokes(model, 1), size, steps=True)[0]

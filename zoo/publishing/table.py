@@ -3,56 +3,70 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from zoo.checkpoints import Entry
+from zoo.checkpoints.catalogue import on_hub_alone
 
 BEGIN, END = "<!-- checkpoints: written by `zoo list --write README.md` -->", "<!-- end of checkpoints -->"
+HEAD = [
+    "| checkpoint | test set | n | figure | measured | paper | size |",
+    "| --- | --- | ---: | --- | ---: | ---: | ---: |",
+]
 
 
 def plain(entries: list[Entry]) -> str:
-    """A line per checkpoint: name, what it draws with, its first figure, size."""
+    """A line per checkpoint: name, class, renderer, first figure, size."""
     lines = []
-    for e in entries:
-        m = e.metrics[0] if e.metrics else None
-        figure = (
-            f"{m['name'].split('/')[-1]} {m['value']:.4f} on {m['dataset']}"
-            if m and m.get("value") is not None
-            else "not measured"
-        )
-        lines.append(f"{e.name:28} {e.cls:14} {e.renderer:8} {figure:44} {e.weights['bytes'] / 1e6:5.1f} MB")
+    for entry in entries:
+        figure = first_figure(entry.metrics)
+        lines.append(f"{entry.name:28} {entry.cls:14} {entry.renderer:8} {figure:44} {size(entry):>8}")
     return "\n".join(lines)
 
 
+def first_figure(metrics: list[dict[str, Any]]) -> str:
+    """The first metric in words, e.g. ``mse 0.0099 on MNIST``."""
+    if not metrics or metrics[0].get("value") is None:
+        return "not measured"
+    first = metrics[0]
+    return f"{first['name'].split('/')[-1]} {first['value']:.4f} on {first['dataset']}"
+
+
+def size(entry: Entry) -> str:
+    """How large the weights are, and where to find them if they do not come with the package."""
+    return f"{entry.weights['bytes'] / 1e6:.1f} MB" + (", on the Hub" if on_hub_alone(entry) else "")
+
+
 def markdown(entries: list[Entry]) -> str:
-    """A row per figure."""
-    rows = [
-        "| checkpoint | test set | n | figure | measured | paper | size |",
-        "| --- | --- | ---: | --- | ---: | ---: | ---: |",
-    ]
-    for e in entries:
-        for i, m in enumerate(e.metrics):
-            value = (
-                "–"
-                if m.get("value") is None
-                else f"{m['value']:.0f}"
-                if m["value"] == int(m["value"])
-                else f"{m['value']:.5f}"
-            )
-            paper = f"{m['paper']}" if m.get("paper") is not None else "–"
-            first = (f"`{e.name}`", f"{e.weights['bytes'] / 1e6:.1f} MB") if i == 0 else ("", "")
-            what = m["name"].split("/")[-1]
-            rows.append(
-                f"| {first[0]} | {m['dataset']} | {m.get('n') or 0:,} | {what} | {value} | {paper} | {first[1]} |"
-            )
-    return "\n".join(rows)
+    """A table with a row per figure. Entries without figures are left out."""
+    lines = list(HEAD)
+    for entry in entries:
+        for i, metric in enumerate(entry.metrics):
+            name, megabytes = (f"`{entry.name}`", size(entry)) if i == 0 else ("", "")
+            figure, n = metric["name"].split("/")[-1], f"{metric.get('n') or 0:,}"
+            paper = "–" if metric.get("paper") is None else f"{metric['paper']}"
+            value = number(metric.get("value"))
+            lines.append(f"| {name} | {metric['dataset']} | {n} | {figure} | {value} | {paper} | {megabytes} |")
+    return "\n".join(lines)
+
+
+def number(value: float | None) -> str:
+    """A measured value as the table shows it."""
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if value == int(value) else f"{value:.5f}"
 
 
 def write(readme: Path, entries: list[Entry]) -> None:
-    """Put the table between the README's markers."""
+    """Put the table between the README's markers.
+
+    Raises:
+        ValueError: the markers are not there, once each and in their order.
+    """
+    from renderers.files import atomic_write  # brings torch, which printing the table does without
+
     text = readme.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"{readme} needs one line {BEGIN} and, after it, one line {END}")
-    from renderers.files import atomic_write  # brings torch, which printing the table does without
-
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     atomic_write(readme, f"{before}{BEGIN}\n{markdown(entries)}\n{END}{after}".encode())

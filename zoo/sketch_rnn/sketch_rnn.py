@@ -97,7 +97,7 @@ class SketchRNN(Drawer):
                 for cell in cells:
                     cell.step = torch.compile(cell.step, dynamic=False)
 
-    def begin_as(self, other: SketchRNN) -> None:
+    def begin_as(self, other: Any) -> None:
         """Take over the decoder of an unconditional model; the latent vector has little effect on it at first.
 
         ValueError if that is another kind of model, or has another decoder.

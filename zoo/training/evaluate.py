@@ -1,4 +1,4 @@
-"""`zoo evaluate`: measure a checkpoint on its real test sets, and compare with what checkpoints.yaml says."""
+"""`zoo evaluate`: measure a checkpoint on its real test sets, and compare with what its entry says."""
 
 from __future__ import annotations
 
@@ -14,71 +14,109 @@ from zoo.checkpoints.catalogue import write_entry
 from zoo.checkpoints.entry import CheckpointError, Entry
 from zoo.checkpoints.loading import find, load
 
+NOISY = ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda")  # loggers
+
 
 def data_module(data: dict[str, Any]) -> datamodules.DataModule:
-    """The data module that a metric names: {class: MNIST, its arguments}."""
-    known = {n: getattr(datamodules, n) for n in datamodules.__all__}
+    """The data module that a metric names.
+
+    Args:
+        data: ``class``, a name of :mod:`datamodules`; all else are its arguments.
+
+    Raises:
+        ValueError: there is no such class.
+    """
+    known = {name: getattr(datamodules, name) for name in datamodules.__all__}
     arguments = dict(data)
-    cls = known.get(arguments.pop("class"))
+    name = arguments.pop("class", None)
+    cls = known.get(name)
     if not (isinstance(cls, type) and issubclass(cls, datamodules.DataModule)):
-        raise ValueError(f"no data module {data['class']!r}; there are {', '.join(known)}")
+        raise ValueError(f"no data module {name!r}; there are {', '.join(known)}")
     return cls(**arguments)
 
 
+def figures(model: Any, data: dict[str, Any]) -> dict[str, float]:
+    """What a model's test step logs on the whole test split of :func:`data_module`, by name; and ``n``, its length."""
+    module = data_module(data)
+    trainer = Trainer(logger=False, enable_checkpointing=False, enable_model_summary=False)
+    logged = {name: float(value) for name, value in trainer.test(model, module, verbose=False)[0].items()}
+    return logged | {"n": module.count("test")}
+
+
 def measure(source: str, entry: Entry) -> list[dict[str, Any]]:
-    """The entry's metrics with freshly measured values and counts, each on the whole test split of its data."""
+    """An entry's metrics with freshly measured values and counts. One without a name becomes one for each figure.
+
+    Args:
+        source: the checkpoint to measure, as :func:`zoo.load` takes it.
+        entry: names the metrics and their data.
+    """
     model = load(source)
-    for noisy in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda"):
+    for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
-    results: dict[str, dict[str, Any]] = {}
+    by_data: dict[str, dict[str, float]] = {}
     metrics = []
     for metric in entry.metrics:
-        key = repr(metric["data"])
-        if key not in results:
-            data = data_module(metric["data"])
-            trainer = Trainer(logger=False, enable_checkpointing=False, enable_model_summary=False)
-            results[key] = {k: float(v) for k, v in trainer.test(model, data, verbose=False)[0].items()}
-            results[key]["n"] = data.count("test")
-        for name in [metric["name"]] if "name" in metric else [k for k in results[key] if k.startswith("test/")]:
-            value = round(results[key][name], 6)
-            metrics.append(metric | {"name": name, "n": results[key]["n"], "value": value})
-            metrics[-1].setdefault("tolerance", abs(value) / 100)
+        data = metric.get("data", {})
+        if repr(data) not in by_data:
+            by_data[repr(data)] = figures(model, data)
+        logged = by_data[repr(data)]
+        for name in [metric["name"]] if "name" in metric else [k for k in logged if k.startswith("test/")]:
+            value = round(logged[name], 6)
+            metrics.append({"tolerance": abs(value) / 100} | metric | {"name": name, "n": logged["n"], "value": value})
     return metrics
 
 
 def evaluate(sources: list[str], write: bool = False, data: dict[str, Any] | None = None) -> bool:
-    """Measure checkpoints and print a line per metric. Returns whether each value stated lies within its tolerance.
+    """Measure checkpoints and print a line per metric.
 
-    sources: names, folders written by :func:`zoo.checkpoints.save`, or repositories of the Hub. data: measure everything on this (see
-    :func:`data_module`) instead of what their entries name. write: write the values to checkpoints.yaml, or to the folder's config.json.
+    Args:
+        sources: names, folders written by :func:`zoo.checkpoints.save`, or repositories of the Hub.
+        write: write the values to checkpoints.yaml, or to the folder's config.json.
+        data: measure everything on this (see :func:`data_module`) instead of what their entries name.
+
+    Returns:
+        Whether each stated value lies within its tolerance.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or it names no test set and ``data`` does neither.
     """
-    held = True
-    found = {source: find(source).entry for source in sources}
-    for source, entry in found.items():
+    entries = {source: find(source).entry for source in sources}
+    for source, entry in entries.items():
         if not entry.metrics and data is None:
             raise CheckpointError(
                 f"{source} names no test set. Give one: --data '{{class: ImageFolder, root: my_images}}'"
             )
     print(f"{'checkpoint':28} {'metric':18} {'test set':22} {'n':>6} {'measured':>10} {'stated':>10} {'paper':>8}")
-    for source, entry in found.items():
+    all_hold = True
+    for source, entry in entries.items():
+        asked = entry
         if data is not None:
-            entry = replace(entry, metrics=[{"dataset": data["class"], "data": data, "split": "test", "paper": None}])
-        stated_values = {(m["name"], repr(m["data"])): m.get("value") for m in found[source].metrics}
-        measured = measure(source, entry)
-        for new in measured:
-            stated = stated_values.get((new["name"], repr(new["data"])))
-            ok = stated is not None and abs(new["value"] - stated) <= new["tolerance"]
-            held &= ok or data is not None
-            verdict = (
-                "ok" if ok else "not measured before" if stated is None else f"differs by more than {new['tolerance']}"
-            )
-            shown = f"{stated:10.6f}" if stated is not None else f"{'-':>10}"
-            shown += f" {'-' if new.get('paper') is None else new['paper']:>8}"
-            print(
-                f"{entry.name:28} {new['name']:18} {new['dataset']:22} {new['n']:6} {new['value']:10.6f} {shown} {verdict}",
-                flush=True,
-            )
+            asked = replace(entry, metrics=[{"dataset": data["class"], "data": data, "split": "test", "paper": None}])
+        measured = measure(source, asked)
+        stated = {(m["name"], repr(m.get("data"))): m.get("value") for m in entry.metrics}
+        for metric in measured:
+            holds = report(entry.name, metric, stated.get((metric["name"], repr(metric.get("data")))))
+            all_hold &= holds or data is not None
         if write:
             write_entry(source, replace(entry, metrics=measured))
-    return held
+    return all_hold
+
+
+def report(name: str, metric: dict[str, Any], stated: float | None) -> bool:
+    """Print a measured metric beside the stated value. Returns whether they agree within the metric's tolerance."""
+    holds = stated is not None and abs(metric["value"] - stated) <= metric["tolerance"]
+    if holds:
+        verdict = "ok"
+    elif stated is None:
+        verdict = "not measured before"
+    else:
+        verdict = f"differs by more than {metric['tolerance']}"
+    shown = "-" if stated is None else f"{stated:.6f}"
+    paper = "-" if metric.get("paper") is None else metric["paper"]
+    dataset = metric.get("dataset", "-")
+    columns = (
+        f"{name:28} {metric['name']:18} {dataset:22} {metric['n']:6} {metric['value']:10.6f} {shown:>10} {paper:>8}"
+    )
+    print(columns, verdict, flush=True)
+    return holds

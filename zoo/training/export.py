@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,17 @@ from zoo.checkpoints.loading import describe, pack, save
 from zoo.checkpoints.methods import arguments as current
 from zoo.checkpoints.methods import classes, method_class
 
+WRITTEN_BY_HAND = ("data", "metrics", "paper", "deviations", "licence")  # fields that a new training leaves as they are
+
 
 def restore(ckpt: Path) -> Any:
-    """The model of a training checkpoint. Unpickles nothing but tensors and plain values."""
+    """The model of a training checkpoint, on the CPU; ``steps_trained`` says how many steps it had.
+
+    Unpickles nothing but tensors and plain values.
+
+    Raises:
+        CheckpointError: the file is not a checkpoint of ``zoo fit``, or does not fit its class of today.
+    """
     try:
         state = torch.load(ckpt, map_location="cpu", weights_only=True)
         arguments = dict(state["hyper_parameters"])
@@ -42,7 +49,21 @@ def restore(ckpt: Path) -> Any:
 
 
 def export(ckpt: Path, name: str, out: Path | None = None, bundle: bool = False) -> Path:
-    """Write a folder that ``zoo.load`` reads, or, with ``bundle``, the weights and the entry of the zoo itself. Returns where."""
+    """Write the weights of a training checkpoint, in float16, and what is known about them.
+
+    Args:
+        ckpt: a file that ``zoo fit`` wrote.
+        name: the checkpoint's name: letters, digits and hyphens.
+        out: the folder to write, which ``zoo.load`` reads; None for one called ``name``, here.
+        bundle: write to zoo/weights and checkpoints.yaml instead. An entry that is there keeps its texts and metrics.
+
+    Returns:
+        The folder, or with ``bundle`` the file of weights.
+
+    Raises:
+        CheckpointError: there is no such file, or it cannot be used.
+        ValueError: name is none.
+    """
     if not ckpt.is_file():
         raise CheckpointError(f"no file {ckpt}")
     if not name.replace("-", "").isalnum():
@@ -52,10 +73,13 @@ def export(ckpt: Path, name: str, out: Path | None = None, bundle: bool = False)
     if not bundle:
         return save(model, out or Path(name), name, training=training)
     data = pack(model)
-    old = asdict(entries()[name]) if name in entries() else {}
-    kept = {k: old[k] for k in ("data", "metrics", "paper", "deviations", "licence") if k in old}
-    made = describe(model, name, data, training=old.get("training", {}) | training, **kept)
-    json.dumps(made.init_args)  # plain values only
-    atomic_write(catalogue.WEIGHTS / made.weights["file"], data)
-    write_entries({name: made})
-    return catalogue.WEIGHTS / made.weights["file"]
+    kept: dict[str, Any] = {}
+    if old := entries().get(name):
+        kept = {field: getattr(old, field) for field in WRITTEN_BY_HAND}
+        training = old.training | training
+    entry = describe(model, name, data, training=training, **kept)
+    json.dumps(entry.init_args)  # plain values only
+    path = catalogue.WEIGHTS / entry.weights["file"]
+    atomic_write(path, data)
+    write_entries({name: entry})
+    return path
