@@ -144,8 +144,9 @@ class Drawer(LightningModule, ABC):
         self.evaluate_batch(batch)
         self.log_figures("test", batch)
 
-    def predict_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        return self.strokes(batch["image"])
+    def predict_step(self, batch: dict[str, Tensor], index: int) -> list[Drawing]:
+        """A drawing of each image of a batch, for ``zoo predict``."""
+        return [Drawing(strokes.float(), self.exact.name) for strokes in self.drawn(batch["image"])]
 
     def configure_optimizers(self) -> Any:
         return adam_cosine(self, self.lr)
