@@ -9,7 +9,6 @@ from typing import Any
 
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter
-from pytorch_lightning.utilities import rank_zero_info
 
 from datamodules.base import Batches
 from renderers import Drawing
@@ -44,7 +43,7 @@ class DrawingWriter(BasePredictionWriter):
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.batches = Batches(trainer.datamodule, "test").of_epoch(0)  # type: ignore[attr-defined]
-        self.file = self.part.open("w", encoding="utf-8")
+        self.file, self.count = self.part.open("w", encoding="utf-8"), 0
 
     def write_on_batch_end(
         self,
@@ -59,14 +58,13 @@ class DrawingWriter(BasePredictionWriter):
         for index, drawing in zip(self.batches[batch_idx].tolist(), prediction, strict=True):
             self.file.write(json.dumps({"index": index} | json.loads(drawing.to_json())) + "\n")
         self.file.flush()
+        self.count += len(prediction)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         os.fsync(self.file.fileno())
         self.file.close()
         self.part.replace(self.path)
-        trainer.strategy.barrier()
-        every = [str(file_of_rank(self.out, rank, trainer.world_size)) for rank in range(trainer.world_size)]
-        rank_zero_info(f"drawings written to {', '.join(every)}")
+        print(f"{self.path}: {self.count} drawings", flush=True)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if hasattr(self, "file"):
