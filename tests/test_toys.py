@@ -85,10 +85,10 @@ METHOD = '''
 
 from torch import nn
 
-from zoo.base.drawer import Drawer
+from zoo.base.drawer import ImageDrawer
 
 
-class ToyDrawer(Drawer):
+class ToyDrawer(ImageDrawer):
     """One linear layer.
 
     Args:

@@ -31,7 +31,7 @@ def add_commands(commands: Any) -> None:
         "--tiles", type=int, default=1, metavar="D", help="draw D × D tiles of the image, for finer drawings"
     )
     c.add_argument("--strokes", type=int, metavar="N", help="at most N strokes (of each tile)")
-    refine = "SARA: move all strokes by N gradient steps at the end, for a closer likeness"
+    refine = "move the strokes by N gradient steps at the end, and drop those that do not help (SARA keeps all)"
     c.add_argument("--refine", type=int, metavar="N", help=refine)
     inks = ["auto", "light", "dark", "lines"]
     c.add_argument("--ink", choices=inks, help="which part of the image counts as ink; lines: those of a photograph")

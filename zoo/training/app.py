@@ -15,13 +15,12 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 import datamodules
 from zoo.checkpoints import CheckpointError, load
 from zoo.checkpoints.loading import find
-from zoo.checkpoints.methods import classes, method_class
+from zoo.checkpoints.methods import arguments, classes, method_class
 from zoo.training import guards
 from zoo.training.media import LogDrawings, SaveConfig
 from zoo.training.predict import DrawingTrainer
 
 INIT_FROM = "--init_from"
-NOT_ARCHITECTURE = ("start_from",)  # what published weights once began as: they count for themselves
 
 
 class CLI(LightningCLI):
@@ -101,8 +100,9 @@ def started_model(argv: list[str]) -> dict[str, Any] | None:
     if not names or names[-1] in ("", "null"):
         return None
     entry = find(names[-1]).entry
-    arguments = {k: v for k, v in entry.init_args.items() if k not in NOT_ARCHITECTURE}
-    return {"class_path": f"zoo.{entry.cls}", "init_args": arguments}
+    current = arguments(method_class(entry.cls), entry.init_args)
+    current.pop("start_from", None)  # it has started: its own weights count
+    return {"class_path": f"zoo.{entry.cls}", "init_args": current}
 
 
 def check_data(model: Any, data: Any) -> None:
