@@ -106,6 +106,14 @@ class Tree:
         plain = {a.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for a in node.names}
         return plain | {self.source(name, node).split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
 
+    def private(self) -> dict[str, set[str]]:
+        """For each module the private names of libraries, ``_like_this``, that it uses: those that no module defines."""
+        nodes = {name: self.syntax(name) for name in self.files}
+        public = {"_replace", "_asdict", "_fields"}  # of a named tuple, in spite of the underscore
+        own = {defined for each in nodes.values() for node in each for defined in definitions(node)} | public
+        used = {name: {u for node in each for u in underscored(node)} - own for name, each in nodes.items()}
+        return {name: names for name, names in used.items() if names}
+
     def graph(self) -> Graph:
         """For each module those that it uses."""
         return {name: self.uses(name) for name in self.files}
@@ -115,6 +123,23 @@ class Tree:
         arrow = graph[user][used]
         here, there = (self.files[name].relative_to(self.root) for name in (user, used))
         return f"{here}:{arrow.line} uses {arrow.text}, of {there}"
+
+
+def definitions(node: ast.AST) -> list[str]:
+    """The names that a node gives to something: a function, a class, a variable, an attribute."""
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
+    flat = [name for target in targets for name in ast.walk(target)]
+    return [n.id for n in flat if isinstance(n, ast.Name)] + [n.attr for n in flat if isinstance(n, ast.Attribute)]
+
+
+def underscored(node: ast.AST) -> list[str]:
+    """The names with one underscore in front that a node uses."""
+    names = [node.attr] if isinstance(node, ast.Attribute) else []
+    names += [a.name for a in node.names] if isinstance(node, ast.ImportFrom) else []
+    return [name for name in names if name.startswith("_") and not name.startswith("__")]
 
 
 def chain(node: ast.expr) -> str | None:

@@ -11,7 +11,8 @@ from imports import PACKAGES, Tree, loops
 from zoo.checkpoints.methods import classes
 
 ROOT = Path(__file__).parent.parent
-BARRED = {"renderers": {"pytorch_lightning", "torchmetrics", "skimage", "huggingface_hub"}}
+LIGHTNING = "pytorch_lightning"
+BARRED = {"renderers": {LIGHTNING, "torchmetrics", "skimage", "huggingface_hub"}}
 METHODS = sorted({home.split(".")[1] for home in classes().values()})
 FLOORS = [
     ["checkpoints"],
@@ -87,6 +88,12 @@ def test_no_barred_library(package, tree):
     names = {n for module in tree.files if module.split(".")[0] == package for n in tree.libraries(module)}
     assert "torch" in names
     assert not names & BARRED[package]
+
+
+def test_one_file_uses_what_is_private_to_the_libraries(tree):
+    """What the next version of torch or Lightning may take away is found in one place."""
+    private = {name: used for name, used in tree.private().items() if tree.libraries(name) & {"torch", LIGHTNING}}
+    assert len(private) <= 1, f"private members of libraries are used in several files: {private}"
 
 
 WAYS = {  # to use one module from another

@@ -23,15 +23,16 @@ RENDERER = '''
 
 import torch
 
-from renderers.base import ActionSpace, Outline, Renderer
-from {registry} import register
+from renderers.base import ActionSpace, Renderer
+from renderers.outline import Outline
+from renderers.registry import register
 
 
 class Dots(Renderer):
     """A disc around (x, y)."""
 
-    name, actions, channels, background = "dots", ActionSpace("x y radius"), 1, (0.0,)
-    lengths = ("radius",)
+    name, channels, background = "dots", 1, (0.0,)
+    actions = ActionSpace("x y radius", points="x y", lengths="radius")
 
     def __init__(self, differentiable=False):
         self.differentiable = differentiable
@@ -133,8 +134,7 @@ def line(path: Path, text: str) -> None:
 
 def add_toys(tree: Path) -> None:
     """Write the three toys into a source tree: each its own file or folder, and one line."""
-    registry = "renderers.registry" if (tree / "renderers" / "registry.py").is_file() else "renderers"
-    (tree / "renderers" / "dots.py").write_text(RENDERER.replace("{registry}", registry))
+    (tree / "renderers" / "dots.py").write_text(RENDERER)
     line(tree / "renderers" / "__init__.py", "from renderers import dots")
     (tree / "datamodules" / "squares.py").write_text(DATA)
     line(tree / "datamodules" / "__init__.pyi", "from .squares import Squares as Squares")
