@@ -107,7 +107,7 @@ class Tree:
         return plain | {self.source(name, node).split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
 
     def private(self) -> dict[str, set[str]]:
-        """For each module the private names of libraries, ``_like_this``, that it uses: those that no module defines."""
+        """For each module the private names of libraries, ``_like_this``, that it uses: no module defines those."""
         nodes = {name: self.syntax(name) for name in self.files}
         public = {"_replace", "_asdict", "_fields"}  # of a named tuple, in spite of the underscore
         own = {defined for each in nodes.values() for node in each for defined in definitions(node)} | public

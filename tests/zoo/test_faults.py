@@ -34,7 +34,10 @@ def state(path):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_resumed_in_mid_epoch_goes_on_as_if_nothing_had_been(method, tmp_path):
-    """The same weights, optimiser and all, bit for bit, as of a run that was not stopped: also where it stops at an epoch's last batch."""
+    """The same weights, optimiser and all, bit for bit, as of a run that was not stopped.
+
+    Also where it stops at an epoch's last batch.
+    """
     options = METHODS[method](tmp_path)
     every = [
         "--trainer.callbacks+=ModelCheckpoint",
@@ -73,7 +76,7 @@ def test_the_command_line_saves_whole_checkpoints(tmp_path):
 
 
 def test_a_full_disk(tmp_path, capsys):
-    """Training ends with one error that says what to do; the checkpoint before is whole, and the run goes on from it."""
+    """Training ends with one error that says what to do; the checkpoint before is whole; the run goes on from it."""
     options = METHODS["CanvasDrawer"](tmp_path)
     every = [
         "--trainer.callbacks+=ModelCheckpoint",
