@@ -1,8 +1,8 @@
 """Canvas-Drawer on large images: python benchmarks/canvas_drawer.py speed | table RUNS | stops NAME
 
-speed: of drawing, each against a baseline in the same run. table: the paper's Table 2, of the training runs in a folder (one for each
-recipe canvas-drawer-sketches*, of equal length), into the method's README. stops: the error against the number of strokes of a drawer
-that knows when to stop, into the same README.
+speed: of drawing, each against a baseline in the same run. table: the paper's Table 2, of the training runs in a
+folder (one for each recipe canvas-drawer-sketches*, of equal length), into the method's README. stops: the error
+against the number of strokes of a drawer that knows when to stop, into the same README.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def speed() -> None:
     (once,) = best(lambda: model.draw("sample:astronaut", ink="lines"))
     (large,) = best(lambda: model.draw("sample:astronaut", tiles=4, ink="lines"), rounds=2)
     print(
-        f"- a sketch of 512² ({len(drawing)} strokes, {cores}): {once:.2f} s; of 2,048²: {large:.2f} s; ratio {large / once:.1f}",
+        f"- a sketch of 512² ({len(drawing)} strokes, {cores}): {once:.2f} s; of 2,048²: {large:.2f} s;"
+        f" ratio {large / once:.1f}",
         flush=True,
     )
     full = torch.ones(1, 512, 512)  # no window is blank

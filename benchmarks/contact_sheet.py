@@ -1,6 +1,7 @@
 """Test images above, what a checkpoint draws below: python benchmarks/contact_sheet.py NAME OUT.png [ROWS] [COLUMNS]
 
-The images are the first of the test set of the checkpoint's first metric. With a fifth argument, ``curves``, strokes are thin lines.
+The images are the first of the test set of the checkpoint's first metric. With a fifth argument, ``curves``, strokes
+are thin lines.
 """
 
 from __future__ import annotations

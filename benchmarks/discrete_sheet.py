@@ -1,8 +1,9 @@
 """docs/discrete.png: what a painter and an agent make of discrete strokes (Neural Painters, figures 8 and 9):
 ZOO_DATA=… python benchmarks/discrete_sheet.py PAINTER AGENT
 
-Each is a folder of `zoo export`, by the recipes neural-painter-discrete and painter-agent-mnist-discrete. Above: three strokes, their lift
-from 0 to 1, on the painter and, under it, on MyPaint. Below: test digits, on the painter, and on MyPaint, which rounds.
+Each is a folder of `zoo export`, by the recipes neural-painter-discrete and painter-agent-mnist-discrete. Above:
+three strokes, their lift from 0 to 1, on the painter and, under it, on MyPaint. Below: test digits, on the painter,
+and on MyPaint, which rounds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
-"""Kill training at random moments, resume it, and compare with a run that nobody killed: python benchmarks/faults.py [KILLS] [METHOD…]
+"""Kill training at random moments, resume it, and compare with a run that nobody killed.
 
-For each method: the losses of all steps and the final weights must be those of the uninterrupted run, bit for bit, and no checkpoint
-may be half-written. Then a full disk, a lost worker, a vanished file, a bad batch, and wandb out of reach.
+python benchmarks/faults.py [KILLS] [METHOD…]
+
+For each method: the losses of all steps and the final weights must be those of the uninterrupted run, bit for bit,
+and no checkpoint may be half-written. Then a full disk, a lost worker, a vanished file, a bad batch, and wandb out of
+reach.
 """
 
 from __future__ import annotations
@@ -128,7 +131,8 @@ def main(kills: int, methods: list[str]) -> None:
     torch.set_num_threads(1)
     rng = random.Random(int(os.environ.get("SEED", "0")))
     print(
-        "| method | kills | when | compared with the uninterrupted run | checkpoints |\n| --- | ---: | --- | --- | --- |",
+        "| method | kills | when | compared with the uninterrupted run | checkpoints |\n"
+        "| --- | ---: | --- | --- | --- |",
         flush=True,
     )
     for method in methods:

@@ -1,7 +1,8 @@
 """One input and its output for each checkpoint, kept for the tests: python benchmarks/golden.py NAME…
 
-The input is drawn here, not taken from a data set: a digit-like figure of two curves, 28² (for a painter: five strokes). The output is
-the drawing (of a painter: the canvas; of a sketch-rnn: its latent mean and the law of the point after the last).
+The input is drawn here, not taken from a data set: a digit-like figure of two curves, 28² (for a painter: five
+strokes). The output is the drawing (of a painter: the canvas; of a sketch-rnn: its latent mean and the law of the
+point after the last).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Neural painters: MyPaint itself, painters against it, and what a step of stylize costs: OMP_NUM_THREADS=1 python benchmarks/mypaint.py"""
+"""Neural painters: MyPaint itself, painters against it, and a step of stylize.
+
+OMP_NUM_THREADS=1 python benchmarks/mypaint.py
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,8 @@ def mypaint() -> str:
     alone, together = max(workers(1) for _ in range(3)), max(workers(2) for _ in range(3))
     assert torch.equal(r.render(small[:1], 64), r.render(small[:1], 64))
     return (
-        f"mypaint (classic/dry_brush, 50 events, with read-back), one core: {256 / one:,.0f} strokes/s at 64² (wanted 1,200),"
+        f"mypaint (classic/dry_brush, 50 events, with read-back), one core: {256 / one:,.0f} strokes/s at 64²"
+        " (wanted 1,200),"
         f" {64 / big:,.0f} at 128²; two processes {together / alone:.2f} × one (wanted 1.8)"
     )
 
@@ -77,7 +81,8 @@ def painters() -> list[str]:
             rounds=9,
         )
         lines.append(
-            f"{name}, 64 strokes at 64², one core: {64 / ours:,.0f} strokes/s forward, {64 / both:,.0f}/s with backward; MyPaint"
+            f"{name}, 64 strokes at 64², one core: {64 / ours:,.0f} strokes/s forward,"
+            f" {64 / both:,.0f}/s with backward; MyPaint"
             f" {64 / real:,.0f}/s; ratios {real / ours:.2f} and {real / both:.2f}"
         )
     return lines

@@ -1,7 +1,9 @@
-"""docs/neural_painter.png: strokes, digits and paintings side by side: ZOO_DATA=… python benchmarks/painting_sheet.py [DRAWING.json…]
+"""docs/neural_painter.png: strokes, digits and paintings side by side.
 
-Rows of strokes: MyPaint's own, then each neural painter of the dry brush. Then test digits, on the painter, and on MyPaint, of each agent
-of MNIST. The drawings given (of `zoo visualize` and `zoo stylize`) follow, painted by MyPaint.
+ZOO_DATA=… python benchmarks/painting_sheet.py [DRAWING.json…]
+
+Rows of strokes: MyPaint's own, then each neural painter of the dry brush. Then test digits, on the painter, and on
+MyPaint, of each agent of MNIST. The drawings given (of `zoo visualize` and `zoo stylize`) follow, painted by MyPaint.
 """
 
 from __future__ import annotations

@@ -63,7 +63,8 @@ def qbc() -> str:
     slow = np.stack([opencv_stroke(row) for row in batch[:, :10].numpy()])
     difference = np.abs(slow - r.stamped(batch, 128, 128).numpy()).mean()
     return (
-        f"qbc, exact, 128², one core: {256 / ours:,.0f} strokes/s; OpenCV {256 / opencv:,.0f}/s; {opencv / ours:.1f} × faster"
+        f"qbc, exact, 128², one core: {256 / ours:,.0f} strokes/s; OpenCV {256 / opencv:,.0f}/s;"
+        f" {opencv / ours:.1f} × faster"
         f" (mean difference to OpenCV's circles {difference:.1e})"
     )
 
@@ -84,7 +85,8 @@ def bezier() -> str:
 
     ours, plain = best(lambda: r.paint(canvas, action).sum().backward(), dense)
     return (
-        f"bezier, smooth, 64 curves at 64², forward and backward: {ours * 1e3:.1f} ms; distances to 100 points {plain * 1e3:.1f} ms;"
+        f"bezier, smooth, 64 curves at 64², forward and backward: {ours * 1e3:.1f} ms;"
+        f" distances to 100 points {plain * 1e3:.1f} ms;"
         f" {plain / ours:.1f} × faster"
     )
 
@@ -98,7 +100,8 @@ def load() -> str:
     path = ROOT / "zoo" / "weights" / "canvas-drawer-mnist.safetensors"
     zoo.load("canvas-drawer-mnist")
     ours, read = best(lambda: zoo.load("canvas-drawer-mnist"), path.read_bytes)
-    return f"zoo.load('canvas-drawer-mnist') after imports: {ours * 1e3:.0f} ms (reading the file alone: {read * 1e3:.1f} ms)"
+    alone = f"reading the file alone: {read * 1e3:.1f} ms"
+    return f"zoo.load('canvas-drawer-mnist') after imports: {ours * 1e3:.0f} ms ({alone})"
 
 
 def command(*args: str) -> Callable[[], object]:
@@ -109,7 +112,8 @@ def help_time() -> str:
     commands = [[], ["draw"], ["evaluate"], ["fit"]]
     times = best(command("-c", "import torch"), *(command("-m", "zoo", *c, "--help") for c in commands), rounds=3)
     slowest = max(times[1:])
-    return f"zoo --help and draw, evaluate, fit --help: at most {slowest:.2f} s; import torch {times[0]:.2f} s; ratio {slowest / times[0]:.2f}"
+    ratio = f"import torch {times[0]:.2f} s; ratio {slowest / times[0]:.2f}"
+    return f"zoo --help and draw, evaluate, fit --help: at most {slowest:.2f} s; {ratio}"
 
 
 def draw_time() -> str:
@@ -130,13 +134,16 @@ def draw_time() -> str:
 
 def memory() -> str:
     code = (
-        "import resource, torch, renderers; torch.set_num_threads(1); r = renderers.get('bezier'); s = r.actions.random(4, 40);"
-        "rss = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024; before = rss(); r.render(s[:, :4], 1024);"
+        "import resource, torch, renderers; torch.set_num_threads(1);"
+        "r = renderers.get('bezier'); s = r.actions.random(4, 40);"
+        "rss = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024;"
+        "before = rss(); r.render(s[:, :4], 1024);"
         "few = rss(); r.render(s, 1024); print(few - before, rss() - few)"
     )
     run = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
     few, more = map(float, run.stdout.split())
-    return f"peak memory of four drawings at 1024²: {few:.0f} MiB for 4 strokes each, {more:.0f} MiB more for 40; ratio {1 + more / few:.2f}"
+    each = f"{few:.0f} MiB for 4 strokes each, {more:.0f} MiB more for 40"
+    return f"peak memory of four drawings at 1024²: {each}; ratio {1 + more / few:.2f}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Step time and memory of each method with batch, size and ranks: python benchmarks/scaling.py [STEPS]
 
-Each row is a training run of its own on the CPU, with one thread a rank; the median step after the first few, and the peak resident
-memory of a rank. Two ranks work on one batch each, so a step of two is twice the images.
+Each row is a training run of its own on the CPU, with one thread a rank; the median step after the first few, and the
+peak resident memory of a rank. Two ranks work on one batch each, so a step of two is twice the images.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def run(rank: int, ranks: int, port: int, options: list[str], steps: int, queue:
 
 
 def measure(options: list[str], ranks: int, steps: int) -> list[float]:
-    """Of the slowest rank's median step: seconds, and seconds of its own computing; MiB of the largest rank; trained parameters."""
+    """The slowest rank's median step in seconds, that of its own computing; MiB of the largest rank; parameters."""
     fork = multiprocessing.get_context("fork")  # with everything imported
     queue = fork.Queue()
     with socket.socket() as s:
@@ -90,7 +90,8 @@ def measure(options: list[str], ranks: int, steps: int) -> list[float]:
 
 def main(steps: int) -> None:
     print(
-        "| method | batch per rank | size | ranks | step, ms | of that computing, ms | memory, MiB | synchronised, MB a step |"
+        "| method | batch per rank | size | ranks | step, ms | of that computing, ms | memory, MiB |"
+        " synchronised, MB a step |"
     )
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,9 @@
-"""Updates a second of the recipes behind the checkpoints: ZOO_DATA=… OMP_NUM_THREADS=1 python benchmarks/training.py [RECIPE…]
+"""Updates a second of the recipes behind the checkpoints.
 
-Each recipe trains for SECONDS on its real data, in a process of its own; the median batch counts, without the first two if there are
-more. Updates are counted as the trainer does: some methods make several of a batch.
+ZOO_DATA=… OMP_NUM_THREADS=1 python benchmarks/training.py [RECIPE…]
+
+Each recipe trains for SECONDS on its real data, in a process of its own; the median batch counts, without the first
+two if there are more. Updates are counted as the trainer does: some methods make several of a batch.
 """
 
 from __future__ import annotations

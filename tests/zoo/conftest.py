@@ -59,10 +59,8 @@ def hub(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     constants = {"HF_HUB_CACHE": str(tmp_path / "hf" / "hub"), "HF_HUB_DISABLE_XET": True, "ENDPOINT": hub.url}
     constants["HUGGINGFACE_CO_URL_TEMPLATE"] = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
-    for name, value in constants.items():
-        monkeypatch.setattr(
-            huggingface_hub.constants, name, value, raising=False
-        )  # read from the environment when it was imported
+    for name, value in constants.items():  # read from the environment when it was imported
+        monkeypatch.setattr(huggingface_hub.constants, name, value, raising=False)
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
     yield hub
     hub.shutdown()

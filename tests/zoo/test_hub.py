@@ -141,9 +141,10 @@ def test_the_card(published, zoo_list, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", checkpoints())
-def test_the_card_of_every_checkpoint_states_its_figures(name):
+def test_the_card_of_every_checkpoint_states_its_figures(name, tmp_path, monkeypatch):
     from zoo.publishing.card import page
 
+    monkeypatch.chdir(tmp_path)  # its how-to writes a file
     checkpoint = loading.find(name)
     if checkpoint.entry.renderer.startswith("mypaint") and not has_mypaint():
         return  # its pictures are MyPaint's

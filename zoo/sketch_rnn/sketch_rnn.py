@@ -170,6 +170,19 @@ class SketchRNN(Drawer):
 
     # --- drawing ---
 
+    @torch.no_grad()
+    def predict_step(self, batch: dict[str, Any], index: int) -> list[Drawing]:
+        """A reconstruction of each sketch of a batch of ``datamodules.Sketches`` (§4.1); of an unconditional model as many samples.
+
+        The random numbers follow from the batch's number among those of all ranks.
+        """
+        number = index * self.trainer.world_size + self.trainer.global_rank
+        generator = torch.Generator(self.device).manual_seed(number)
+        if self.encoder is None:
+            return self.sample(len(batch["length"]), generator=generator)
+        means, _ = self.encoder(batch["sketch"][:, 1:], batch["length"])
+        return self.decode(means, generator=generator)
+
     def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
         """ink: what of the image is drawn: its ``light``, its ``dark``, or a photograph's ``lines`` (see ``zoo.base.images.inked``)."""
         return inked(image, ink)
