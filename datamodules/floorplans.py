@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.utils.data import Dataset
 
 import renderers
 from datamodules.base import FIRST_SEED, DataError, DataModule, hold_out
 from datamodules.folder import ENDINGS
+from datamodules.image_files import open_image
 from renderers import Box
 from renderers.colour import colour_columns
 
@@ -29,7 +30,6 @@ ROOMS = {
 COLOURS = np.array(list(ROOMS.values()), np.int64)
 TOLERANCE = 30  # how far, in the sum of three channels, a colour may lie from its type's
 STRAY = 0.02  # share of pixels that may be of other colours: blurred borders
-LARGEST = 64_000_000  # pixels
 SMALL = 0.005  # share of a plan below which a part is not a room
 MOST = 8  # rooms of a plan whose boxes a batch brings along
 Room = tuple[int, Box]
@@ -85,17 +85,8 @@ class Pairs(Dataset[Pair]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def open(self, path: Path) -> Image.Image:
-        try:
-            with Image.open(path) as image:
-                if image.width * image.height > LARGEST:
-                    raise DataError(f"it has {image.width} × {image.height} pixels; at most {LARGEST} in all are read")
-                return ImageOps.exif_transpose(image).convert("RGB")
-        except Exception as e:  # Pillow raises what the bytes lead it to
-            raise DataError(f"{path} is not a whole image ({e}). Mend or remove it.") from e
-
     def __getitem__(self, i: int) -> Pair:
-        plan, rooms = (self.open(path) for path in self.files[i])
+        plan, rooms = (open_image(path).convert("RGB") for path in self.files[i])
         if plan.size != rooms.size:
             raise DataError(
                 f"{self.files[i][0]} has {plan.width} × {plan.height} pixels and its segmentation {self.files[i][1]}"

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.base import DataError, DataModule, hold_out
+from datamodules.image_files import open_image
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
@@ -26,12 +27,8 @@ class Files(Dataset[tuple[Tensor, int]]):
         return len(self.files)
 
     def __getitem__(self, i: int) -> tuple[Tensor, int]:
-        try:
-            with Image.open(self.files[i]) as image:
-                upright = ImageOps.exif_transpose(image)
-                fitted = ImageOps.fit(upright.convert(self.mode), (self.size, self.size), Image.Resampling.BILINEAR)
-        except Exception as e:  # Pillow raises what the bytes lead it to
-            raise DataError(f"{self.files[i]} is not a whole image ({e}). Mend or remove it.") from e
+        image = open_image(self.files[i]).convert(self.mode)
+        fitted = ImageOps.fit(image, (self.size, self.size), Image.Resampling.BILINEAR)
         pixels = np.asarray(fitted).reshape(self.size, self.size, -1).transpose(2, 0, 1)
         return torch.from_numpy(pixels.copy()), self.labels[i]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from datamodules.base import DataError, DataModule, Images
+from datamodules.image_files import open_image
 
 SIZE = 105
 
@@ -28,16 +27,14 @@ def read_zip(path: Path) -> tuple[np.ndarray, list[str]]:
                     raise DataError(
                         f"{path}: {name} claims {z.getinfo(name).file_size} bytes; a drawing has about 300."
                     )
-                with Image.open(io.BytesIO(z.read(name))) as image:
-                    if image.size != (SIZE, SIZE):
-                        raise DataError(
-                            f"{path}: {name} is {image.size[0]}×{image.size[1]} pixels, expected {SIZE}×{SIZE}."
-                        )
-                    images.append(np.asarray(image.convert("L")))
+                image = open_image(z.read(name), f"{path}: {name}")
+                if image.size != (SIZE, SIZE):
+                    raise DataError(f"{path}: {name} is {image.width}×{image.height} pixels, expected {SIZE}×{SIZE}.")
+                images.append(np.asarray(image.convert("L")))
                 classes.append("/".join(name.split("/")[-3:-1]))
     except DataError:
         raise
-    except Exception as e:  # zipfile and Pillow raise what the bytes lead them to
+    except Exception as e:  # zipfile raises what the bytes lead it to
         raise DataError(
             f"{path} is not a whole Omniglot archive ({e}). Delete it and run again to download it anew."
         ) from e

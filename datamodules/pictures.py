@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import tempfile
 import zipfile
@@ -22,9 +21,9 @@ from tqdm import tqdm
 
 from datamodules.base import DataError, DataModule, Images, Remote, cache, cropped, hold_out
 from datamodules.folder import ENDINGS
+from datamodules.image_files import open_image
 
 LARGEST_FILE = 64 << 20  # bytes of one picture, unpacked
-LARGEST_PICTURE = 64_000_000  # pixels
 TEST, VALIDATION = 2000, 500  # of a large set: the first test (§6.1 of SARA), the next validate
 
 
@@ -58,26 +57,19 @@ class Archive:
             raise DataError(f"{path} holds no image ({' '.join(sorted(ENDINGS))}).")
 
     def read(self, name: str) -> bytes:
-        if self.zip is None:
-            return (self.path / name).read_bytes()
-        if (size := self.zip.getinfo(name).file_size) > LARGEST_FILE:
-            raise DataError(f"{self.path}: {name} claims {size} bytes; at most {LARGEST_FILE} are read")
-        return self.zip.read(name)
+        """The content of a file. DataError if it cannot be read, or is larger than LARGEST_FILE in a .zip."""
+        if self.zip is not None and (size := self.zip.getinfo(name).file_size) > LARGEST_FILE:
+            raise DataError(f"{self.path}: {name} claims {size} bytes; at most {LARGEST_FILE} are read.")
+        try:
+            return (self.path / name).read_bytes() if self.zip is None else self.zip.read(name)
+        except Exception as e:  # zipfile raises what the bytes lead it to
+            raise DataError(f"{self.path}: {name} is not a whole image ({e}). Replace or remove it.") from e
 
     def decode(self, name: str, size: int, crop: bool) -> np.ndarray:
         """(3, size, size) uint8: the middle square (``crop``), or all of it whatever its aspect. Raises DataError."""
-        try:
-            with Image.open(io.BytesIO(self.read(name))) as image:
-                if image.width * image.height > LARGEST_PICTURE:
-                    raise DataError(
-                        f"it has {image.width} × {image.height} pixels; at most {LARGEST_PICTURE} in all are read"
-                    )
-                image.draft("RGB", (2 * size, 2 * size))  # a JPEG need not be decoded larger than that
-                upright = ImageOps.exif_transpose(image).convert("RGB")
-                fit = ImageOps.fit if crop else Image.Image.resize
-                return np.asarray(fit(upright, (size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
-        except Exception as e:  # zipfile and Pillow raise what the bytes lead them to
-            raise DataError(f"{self.path}: {name} is not a whole image ({e}). Mend or remove it.") from e
+        image = open_image(self.read(name), f"{self.path}: {name}", enough=2 * size).convert("RGB")
+        fit = ImageOps.fit if crop else Image.Image.resize
+        return np.asarray(fit(image, (size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
 
 
 @contextmanager

@@ -335,7 +335,7 @@ def test_image_folder_errors(tmp_path, image_folder):
     parts = [data.split(s) for s in ("train", "val", "test")]
     where = [(p, p.files.index(bad)) for p in parts if bad in p.files]
     assert len(where) == 1
-    with pytest.raises(DataError, match=r"bad\.png is not a whole image"):
+    with pytest.raises(DataError, match=r"bad\.png is not an image that Pillow can read"):
         where[0][0][where[0][1]]
     with pytest.raises(ValueError, match="channels is 1 or 3"):
         datamodules.ImageFolder(str(image_folder), channels=2)
