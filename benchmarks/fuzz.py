@@ -37,7 +37,7 @@ from PIL import Image
 import renderers
 import zoo
 from datamodules import floorplans, mnist, omniglot, quickdraw, sketch_files, stored
-from datamodules.base import DataError
+from datamodules.files import DataError
 from datamodules.folder import Files
 from datamodules.pictures import Archive
 from renderers import Drawing, libmypaint

@@ -11,14 +11,22 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.base import DataError, DataModule, hold_out
+from datamodules.base import DataModule, hold_out
+from datamodules.files import DataError
 from datamodules.image_files import open_image
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 
 class Files(Dataset[tuple[Tensor, int]]):
-    """Image files, decoded when asked for: (C, S, S) uint8, the shorter side scaled to S, the middle kept."""
+    """Image files, decoded when asked for: (C, S, S) uint8, the shorter side scaled to S, the middle kept.
+
+    Args:
+        files: their paths.
+        labels: of each.
+        size: S, pixels.
+        mode: of Pillow: ``L`` (C = 1) or ``RGB`` (C = 3).
+    """
 
     def __init__(self, files: list[Path], labels: list[int], size: int, mode: str):
         self.files, self.labels, self.size, self.mode = files, labels, size, mode
@@ -34,10 +42,14 @@ class Files(Dataset[tuple[Tensor, int]]):
 
 
 class ImageFolder(DataModule):
-    """All images below ``root``, in any depth; the label is the number of the first sub-folder, in alphabetical order.
+    """All images of a folder, in any depth; the label is the number of the first sub-folder, in alphabetical order.
 
-    channels: 1 (grey) or 3 (RGB). Sorted by path, of every ten the first tests and the second validates; with fewer than ten
-    images, all are in every split.
+    Sorted by path, of every ten the first tests and the second validates; with fewer than ten images, all are in every
+    split.
+
+    Args:
+        root: the folder.
+        channels: 1 (grey) or 3 (RGB).
     """
 
     licence = "the user's own"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from datamodules.base import DataError
+from datamodules.files import DataError
 
 MOST_PIXELS = 100_000_000
 
@@ -20,7 +20,8 @@ def open_image(
     Args:
         source: the file, or its content.
         name: what the errors call it; the file's path by default.
-        enough: pixels of a side that are enough: a JPEG is then decoded at a half, quarter or eighth of its size where that is no less.
+        enough: pixels of a side that are enough: a JPEG is then decoded at a half, quarter or eighth of its size where
+            that is no less.
         still: refuse animations; else their first frame is taken.
 
     Returns:

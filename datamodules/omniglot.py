@@ -11,14 +11,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datamodules.base import DataError, DataModule, Images
+from datamodules.base import DataModule, Images
+from datamodules.files import DataError
 from datamodules.image_files import open_image
 
 SIZE = 105
 
 
 def read_zip(path: Path) -> tuple[np.ndarray, list[str]]:
-    """All drawings of an Omniglot .zip: (N, 105, 105) uint8, and their classes as 'alphabet/character', sorted by name."""
+    """All drawings of an Omniglot .zip, sorted by name.
+
+    Args:
+        path: the .zip.
+
+    Returns:
+        The drawings (N, 105, 105) uint8, 255 for paper, and the class of each, as 'alphabet/character'.
+
+    Raises:
+        DataError: it is damaged, or holds no drawing or one of another size.
+    """
     images, classes = [], []
     try:
         with zipfile.ZipFile(path) as z:
@@ -46,9 +57,10 @@ def read_zip(path: Path) -> tuple[np.ndarray, list[str]]:
 class Omniglot(DataModule):
     """Omniglot, as white ink on black. Train and test never share an alphabet; every tenth training drawing validates.
 
-    part: ``full``: the official 30 background alphabets train, the 20 evaluation alphabets test.
-    ``small``: the official small splits: the 5 alphabets of small1 train; of small2, the 3 that small1 lacks test.
-    augment: random shift, scale, rotation and shear of training drawings, on the training device.
+    Args:
+        part: ``full``: the official 30 background alphabets train, the 20 evaluation alphabets test. ``small``: of the
+            official small files, the 5 alphabets of the first train; of the second, the 3 that the first lacks test.
+        augment: random shift, scale, rotation and shear of training drawings, on the training device.
     """
 
     licence = "MIT"
@@ -96,7 +108,15 @@ class Omniglot(DataModule):
 def random_affine(
     images: Tensor, shift: float = 0.1, scale: float = 0.15, angle: float = 0.25, shear: float = 0.2
 ) -> Tensor:
-    """Images (B, C, H, W), each under its own affine map: shift in fractions of the side, angle in radians; black outside."""
+    """Each image under its own random affine map, black outside.
+
+    Args:
+        images: (B, C, H, W).
+        shift: at most, in fractions of the side.
+        scale: at most, from 1.
+        angle: at most, in radians.
+        shear: at most, per side.
+    """
     b = len(images)
     u = torch.rand(6, b, device=images.device) * 2 - 1
     s, a = 1 + scale * u[0], angle * u[1]

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from datamodules.base import DataError
+from datamodules.files import DataError
 from datamodules.quickdraw_classes import CLASSES
 from datamodules.sketch_files import AGAIN, EPSILON, Lines, Sketch, from_lines, non_empty, simplify
 
@@ -36,9 +36,10 @@ def resample(line: np.ndarray) -> np.ndarray:
 
 
 def ramer_douglas_peucker(line: np.ndarray, epsilon: float) -> np.ndarray:
-    """The corners of a line (k, 2): no point that is left out is farther than ``epsilon`` from the line through two corners.
+    """The corners of a line (k, 2); other points are at most ``epsilon`` from the line through two corners.
 
-    That line is infinite, as in Google's own files; ``sketch_files.simplify``, for other drawings, measures to the segment.
+    That line is infinite, as in Google's own files; ``sketch_files.simplify``, for other drawings, measures to the
+    segment.
     """
     keep = np.zeros(len(line), bool)
     keep[[0, -1]] = True
@@ -59,9 +60,11 @@ def ramer_douglas_peucker(line: np.ndarray, epsilon: float) -> np.ndarray:
 
 
 def simplify_raw(lines: Lines) -> Lines:
-    """Raw lines as Google simplifies them: aligned to the top left, scaled to 255, resampled at 1 pixel, simplified, rounded.
+    """Raw lines as Google simplifies them.
 
-    A dot becomes two equal points. Of the drawings that the sample has in both forms, three in four come out exactly as Google's.
+    They are aligned to the top left, scaled to 255, resampled at 1 pixel, simplified with a tolerance of 2 pixels and
+    rounded. A dot becomes two equal points. Of the drawings that the sample has in both forms, three in four come out
+    exactly as Google's.
     """
     return [np.rint(ramer_douglas_peucker(resample(line), EPSILON)) for line in simplify(lines, 0)]
 
@@ -70,8 +73,8 @@ def to_sketch(drawing: Any, where: str) -> Sketch:
     """A QuickDraw drawing as stroke-3.
 
     Args:
-        drawing: a list of strokes: [[x…], [y…]] of a simplified drawing, which stays as it is, or [[x…], [y…], [milliseconds…]] of a
-            raw one, which is simplified (see :func:`simplify_raw`).
+        drawing: a list of strokes: [[x…], [y…]] of a simplified drawing, which stays as it is, or [[x…], [y…],
+            [milliseconds…]] of a raw one, which is simplified (see :func:`simplify_raw`).
         where: the file and the line, for the errors.
 
     Raises:
@@ -104,7 +107,9 @@ def parse(line: str | bytes, where: str) -> dict[str, Any]:
 
 
 def read_ndjson(path: Path) -> list[Sketch]:
-    """The drawings of a QuickDraw .ndjson, one a line, as stroke-3. Raw ones, with times, are simplified; simplified ones stay.
+    """The drawings of a QuickDraw .ndjson, one a line, as stroke-3.
+
+    Raw ones, with times, are simplified; simplified ones stay as they are.
 
     Raises:
         DataError: with the line that is not a drawing.
@@ -173,7 +178,7 @@ def archived_lines(path: Path) -> Iterator[tuple[bytes, str]]:
 
 
 def part_of(key: str) -> str:
-    """The split of a drawing: 90 % ``train``, 5 % ``val``, 5 % ``test``, by a hash of its key, so that it never changes."""
+    """The split of a drawing, by a hash of its key, so that it never changes: 90 % train, 5 % val, 5 % test."""
     return {0: "test", 1: "val"}.get(int(hashlib.sha256(key.encode()).hexdigest(), 16) % 20, "train")
 
 

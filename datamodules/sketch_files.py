@@ -1,6 +1,7 @@
 """Reading sketches: sketch-rnn's .npz, SVG, and this library's own JSON.
 
-A sketch is stroke-3: an array (N, 3) of offsets x (right), y (down) from the point before, and 1 where the pen is lifted after the point.
+A sketch is stroke-3: an array (N, 3) of offsets x (right), y (down) from the point before, and 1 where the pen is
+lifted after the point.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, cast
 import numpy as np
 from skimage.measure import approximate_polygon
 
-from datamodules.base import DataError
+from datamodules.files import DataError
 from renderers import Drawing
 from renderers.drawing import DrawingError
 
@@ -44,19 +45,28 @@ def from_lines(lines: Lines) -> Sketch:
 
 
 def non_empty(sketches: list[Sketch], path: Path) -> list[Sketch]:
+    """The same sketches. DataError, naming the file, if there are none."""
     if not sketches:
         raise DataError(f"{path} holds no drawing.")
     return sketches
 
 
 def to_lines(sketch: Sketch) -> Lines:
-    """Stroke-3 as polylines, from the first point on; a last stroke whose pen is never lifted ends with the sketch."""
+    """Stroke-3 as polylines, from the first point on.
+
+    A last stroke whose pen is never lifted ends with the sketch.
+    """
     points = np.cumsum(sketch[:, :2].astype(np.float64), axis=0)
     return [line for line in np.split(points, np.flatnonzero(sketch[:, 2] > 0.5) + 1) if len(line)]
 
 
 def simplify(lines: Lines, epsilon: float = EPSILON) -> Lines:
-    """Lines scaled to a box of 255 at the origin, as QuickDraw's, then Ramer-Douglas-Peucker with this tolerance (0: only scaled)."""
+    """Lines in a box of 255 at the origin, as QuickDraw's, simplified (Ramer-Douglas-Peucker).
+
+    Args:
+        lines: in any unit; together they are scaled to the box.
+        epsilon: how far from a line a point that is left out may lie, in the unit of the box; 0: none is left out.
+    """
     points = np.concatenate(lines)
     low, side = points.min(0), np.ptp(points, axis=0).max()
     scaled = [(line - low) * (BOX / side if side > 0 else 1.0) for line in lines]
@@ -64,7 +74,12 @@ def simplify(lines: Lines, epsilon: float = EPSILON) -> Lines:
 
 
 def to_drawing(sketch: Sketch, margin: float = 0.05) -> Drawing:
-    """Stroke-3 as a square drawing of the ``pen``, centred, with margins as a fraction of its side. A single point is a dot."""
+    """Stroke-3 as a square drawing of the ``pen``, centred. A stroke of a single point is a dot.
+
+    Args:
+        sketch: (N, 3), in any unit.
+        margin: at each side, as a fraction of the drawing's side.
+    """
     lines = to_lines(sketch)
     if not lines:
         return Drawing(np.zeros((0, 4), np.float32), "pen")  # type: ignore[arg-type]
@@ -80,7 +95,15 @@ def to_drawing(sketch: Sketch, margin: float = 0.05) -> Drawing:
 
 
 def from_drawing(drawing: Drawing, epsilon: float = EPSILON) -> Sketch:
-    """A drawing of any renderer as stroke-3 in a box of 255: its strokes' centre lines and its shapes' contours, simplified."""
+    """A drawing of any renderer as stroke-3 in a box of 255: its strokes' centre lines and its shapes' contours.
+
+    Args:
+        drawing: with at least one stroke.
+        epsilon: tolerance of :func:`simplify`.
+
+    Raises:
+        DataError: it has no stroke.
+    """
     width, height = drawing.aspect**0.5, drawing.aspect**-0.5
     lines = [o.flatten(0.002).astype(np.float64) * (width, height) for o in drawing.outlines()]
     if not lines:
@@ -92,7 +115,10 @@ def from_drawing(drawing: Drawing, epsilon: float = EPSILON) -> Sketch:
 
 
 class Unpickler(pickle.Unpickler):
-    """Admits what NumPy writes for arrays of numbers and objects, and nothing else. Not even NumPy's code runs: stand-ins do."""
+    """Admits what NumPy writes for arrays of numbers and objects, and nothing else.
+
+    Not even NumPy's code runs: stand-ins do.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         admitted = {
@@ -135,7 +161,13 @@ class Array:
 
 
 def read_npz(path: Path) -> dict[str, list[Sketch]]:
-    """The splits train, valid and test of a sketch-rnn .npz, unpickling nothing but arrays of numbers. Raises DataError."""
+    """The splits train, valid and test of a sketch-rnn .npz, each a list of stroke-3.
+
+    Its pickles are read by a reader that admits nothing but arrays of numbers.
+
+    Raises:
+        DataError: it is damaged, lacks a split, or holds anything else.
+    """
     try:
         with zipfile.ZipFile(path) as z:
             missing = {"train.npy", "valid.npy", "test.npy"} - set(z.namelist())
@@ -157,6 +189,7 @@ def read_npz(path: Path) -> dict[str, list[Sketch]]:
 
 
 def read_member(path: Path, z: zipfile.ZipFile, name: str) -> list[Sketch]:
+    """One split of an .npz. DataError if it is no array of sketches."""
     info = z.getinfo(f"{name}.npy")
     if info.file_size > LARGEST:
         raise DataError(f"{path}: {name} claims {info.file_size} bytes; at most {LARGEST} are read.")
@@ -189,7 +222,7 @@ def read_member(path: Path, z: zipfile.ZipFile, name: str) -> list[Sketch]:
 
 
 def checked(sketch: Any, where: str) -> Sketch:
-    """A sketch as it came, if it is one: (N, 3) finite numbers, N at least 1."""
+    """A sketch as it came. DataError unless it is one: (N, 3) finite numbers, N at least 1."""
     if not isinstance(sketch, np.ndarray) or sketch.ndim != 2 or sketch.shape[1] != 3 or sketch.dtype.kind not in "iuf":
         shape = getattr(sketch, "shape", type(sketch).__name__)
         raise DataError(f"{where} is {shape}; expected numbers (N, 3): offsets x, y, and 1 where the pen is lifted.")
@@ -206,34 +239,38 @@ def checked(sketch: Any, where: str) -> Sketch:
 def read_svg(path: Path, epsilon: float = EPSILON) -> Sketch:
     """The paths and shapes of an SVG, in order, transforms applied, curves flattened, as stroke-3.
 
-    Warns of text and images, which are skipped; a first rectangle behind all the rest, without a stroke of its own, is paper.
-    Needs ``pip install strokezoo[svg]``.
+    A first rectangle behind all the rest, without a stroke of its own, is paper. Text and images are skipped, with a
+    warning.
+
+    Args:
+        path: the file.
+        epsilon: tolerance of :func:`simplify`.
+
+    Raises:
+        DataError: it is damaged, defines entities, or holds no line.
+        ModuleNotFoundError: svgelements is not installed (``pip install strokezoo[svg]``).
     """
     try:
         from svgelements import SVG, Image, Rect, Shape, Text, Use
         from svgelements import Path as SVGPath
     except ImportError as e:
         raise ModuleNotFoundError("reading .svg needs svgelements: pip install 'strokezoo[svg]'") from e
-    text = path.read_bytes()
-    if b"<!ENTITY" in text:
+    content = path.read_bytes()
+    if b"<!ENTITY" in content:
         raise DataError(f"{path} defines entities, which are not read. Save it as a plain SVG.")
     try:
-        elements = list(SVG.parse(io.BytesIO(text)).elements())
+        elements = list(SVG.parse(io.BytesIO(content)).elements())
     except Exception as e:  # the parser raises whatever it stumbles over
         raise DataError(f"{path} is not an SVG that can be read ({type(e).__name__}: {e}).") from e
     skipped = sorted({type(e).__name__.lower() for e in elements if isinstance(e, (Image, Text))})
     if skipped:
         warnings.warn(f"{path}: skipped {' and '.join(skipped)}; only lines are read.", stacklevel=2)
     shapes = [e for e in elements if isinstance(e, Shape) and not isinstance(e, (Text, Use))]
-    found = [[line for part in SVGPath(e).as_subpaths() if len(line := flatten(SVGPath(part)))] for e in shapes]
-    if (
-        len(shapes) > 1
-        and isinstance(shapes[0], Rect)
-        and shapes[0].stroke.value is None
-        and covers(found[0], list(chain(*found[1:])))
-    ):
-        found = found[1:]
-    lines = list(chain(*found))
+    first, *rest = [lines_of(SVGPath(shape)) for shape in shapes] or [[]]
+    is_filling = bool(rest) and isinstance(shapes[0], Rect) and shapes[0].stroke.value is None
+    lines = list(chain(*rest))
+    if not (is_filling and covers(first, lines)):
+        lines = first + lines
     if not lines:
         raise DataError(f"{path} holds no line to draw.")
     if not all(np.isfinite(line).all() for line in lines):
@@ -245,6 +282,11 @@ def covers(paper: Lines, lines: Lines) -> bool:
     """Whether all lines lie within the box of the first ones."""
     box, points = np.concatenate(paper), np.concatenate([*lines, paper[0]])
     return bool((box.min(0) <= points.min(0)).all() and (box.max(0) >= points.max(0)).all())
+
+
+def lines_of(path: Any) -> Lines:
+    """A path's parts, without empty ones."""
+    return [line for part in path.as_subpaths() if len(line := flatten(type(path)(part)))]
 
 
 def flatten(path: Any, pieces: int = 16) -> np.ndarray:
@@ -260,7 +302,7 @@ def flatten(path: Any, pieces: int = 16) -> np.ndarray:
 
 
 def read_json(path: Path) -> Sketch:
-    """A drawing of this library."""
+    """A drawing of this library, saved as .json, as stroke-3. DataError if it is none."""
     try:
         return from_drawing(Drawing.load(path))
     except DrawingError as e:

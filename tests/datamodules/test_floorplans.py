@@ -10,7 +10,7 @@ from tiny_files import write_plans
 
 import datamodules
 import renderers
-from datamodules.base import DataError
+from datamodules.files import DataError
 from datamodules.floorplans import MOST, ROOMS
 from datamodules.lines import line_art
 

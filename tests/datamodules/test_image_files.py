@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datamodules.base import DataError
+from datamodules.files import DataError
 from datamodules.image_files import open_image
 
 

@@ -14,7 +14,7 @@ from tiny_files import write_pictures
 
 import datamodules
 from datamodules import pictures
-from datamodules.base import DataError, cache
+from datamodules.files import DataError, cache
 
 
 def training(data):

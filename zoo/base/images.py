@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from datamodules.base import DataError
+from datamodules.files import DataError
 from datamodules.image_files import open_image
 from datamodules.lines import line_art
 

@@ -385,7 +385,7 @@ def cmd_publish(args: argparse.Namespace) -> int:
 
 def of_worker(text: str) -> str:
     """What a loading process had to say, without the traceback that torch wraps around it."""
-    return text.strip().rsplit("datamodules.base.DataError: ", 1)[-1] if "Original Traceback" in text else text
+    return text.strip().rsplit("datamodules.files.DataError: ", 1)[-1] if "Original Traceback" in text else text
 
 
 def recipe(argument: str, before: str) -> str:
