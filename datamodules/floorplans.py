@@ -231,18 +231,18 @@ def make_plan(rng: np.random.Generator) -> tuple[Image.Image, Image.Image]:
     plan, rooms = Image.new("L", (DRAWN, DRAWN), 255), Image.new("L", (DRAWN, DRAWN))
     pen, brush = ImageDraw.Draw(plan), ImageDraw.Draw(rooms)
     left, top, right, bottom = (int(v) for v in rng.integers(4, 20, 4))
-    found = [(left, top, DRAWN - right, DRAWN - bottom)]
+    boxes = [(left, top, DRAWN - right, DRAWN - bottom)]
     for _ in range(int(rng.integers(2, 7))):  # walls
-        k = int(np.argmax([(x1 - x0) * (y1 - y0) * rng.uniform(0.5, 1) for x0, y0, x1, y1 in found]))
-        x0, y0, x1, y1 = found[k]
+        k = int(np.argmax([(x1 - x0) * (y1 - y0) * rng.uniform(0.5, 1) for x0, y0, x1, y1 in boxes]))
+        x0, y0, x1, y1 = boxes[k]
         across = (x1 - x0) * rng.uniform(0.7, 1.4) > y1 - y0
         low, high = (x0, x1) if across else (y0, y1)
         if high - low < 2 * LEAST:
             continue
         at = int(rng.integers(low + LEAST, high - LEAST + 1))
-        found[k] = (x0, y0, at, y1) if across else (x0, y0, x1, at)
-        found.append((at, y0, x1, y1) if across else (x0, at, x1, y1))
-    order = sorted(found, key=lambda r: -(r[2] - r[0]) * (r[3] - r[1]))
+        boxes[k] = (x0, y0, at, y1) if across else (x0, y0, x1, at)
+        boxes.append((at, y0, x1, y1) if across else (x0, at, x1, y1))
+    order = sorted(boxes, key=lambda r: -(r[2] - r[0]) * (r[3] - r[1]))
     types: list[int] = []
     for i, (x0, y0, x1, y1) in enumerate(order):  # the largest is the living room; neighbours differ, if they can
         near = {types[k] for k, (a, b, c, d) in enumerate(order[:i]) if a <= x1 and x0 <= c and b <= y1 and y0 <= d}

@@ -14,12 +14,11 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules import sketch_files
 from datamodules.base import SPLITS, DataModule, hold_out
 from datamodules.files import DataError, Remote, download, google
 from datamodules.quickdraw import SAMPLE, check_archives, read_bin, read_ndjson, read_sample
 from datamodules.quickdraw_classes import CLASSES
-from datamodules.sketch_files import CLIP, Sketch
+from datamodules.sketch_files import CLIP, OWN, Sketch, read_folder, read_npz
 from renderers import nearest
 
 HUB = "https://raw.githubusercontent.com/hardmaru/sketch-rnn-datasets/master/"
@@ -152,16 +151,16 @@ def measure(train: SketchSet) -> tuple[float, float]:
 
 
 READERS: dict[str, Callable[[Path], list[Sketch]]] = {".ndjson": read_ndjson, ".bin": read_bin}
-"""Readers of files that hold several sketches; those of one are in ``sketch_files.OWN``."""
+"""Readers of files that hold several sketches; those of one are in ``OWN``."""
 
 
 def read_file(path: Path) -> list[Sketch]:
     """The sketches of a file without splits, or of a folder. DataError for other or damaged files."""
     if path.is_dir():
-        return list(sketch_files.read_folder(path))
+        return list(read_folder(path))
     suffix = path.suffix.lower()
-    if suffix in sketch_files.OWN:
-        return [sketch_files.OWN[suffix](path)]
+    if suffix in OWN:
+        return [OWN[suffix](path)]
     if suffix not in READERS:
         raise DataError(f"{path} is neither .npz, .ndjson, .bin, .svg nor .json, nor a folder.")
     return READERS[suffix](path)
@@ -262,7 +261,7 @@ class Sketches(DataModule):
         if not path.exists():
             raise DataError(f"{path} is missing. Run where it can be downloaded, or put it there yourself.")
         if path.suffix == ".npz":
-            splits = sketch_files.read_npz(path)
+            splits = read_npz(path)
             splits["val"] = splits.pop("valid")
         else:
             sketches = read_file(path)
