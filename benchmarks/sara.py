@@ -16,7 +16,7 @@ from run import best
 
 import datamodules
 import zoo
-from datamodules.base import data_root
+from datamodules.files import data_root
 from renderers import Drawing
 from zoo.base import images
 from zoo.sara.networks import Rasteriser

@@ -18,7 +18,7 @@ from run import best
 
 import datamodules
 import zoo
-from datamodules.base import data_root
+from datamodules.files import data_root
 from datamodules.sketch_files import read_npz
 from datamodules.sketches import SETS, pad
 from zoo.sketch_rnn.networks import CELLS, Cell

@@ -1,16 +1,10 @@
-"""What data modules share: the root folder, downloads with checksums, splits, batches, resizing."""
+"""What data modules share: splits, batches, resizing."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
-import urllib.error
-import urllib.request
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,112 +13,30 @@ import torch.nn.functional as F
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, default_collate
-from tqdm import tqdm
 
+from datamodules.files import DataError, Remote, data_root, download
 from datamodules.lines import line_art
 
 SPLITS = ("train", "val", "test")
 FIRST_SEED = {"train": 0, "val": 1 << 40, "test": 1 << 41}  # of what NumPy makes; no split comes as far as the next
 
 
-class DataError(RuntimeError):
-    """A data file is missing, corrupt or not what it should be; the message names it and the remedy."""
-
-
-def data_root(root: str | None = None) -> Path:
-    """Folder that holds the data: the argument, else $ZOO_DATA, else strokezoo/data in the user's cache directory."""
-    if root or os.environ.get("ZOO_DATA"):
-        return Path(root or os.environ["ZOO_DATA"]).expanduser()
-    return cache() / "data"
-
-
-def cache() -> Path:
-    """The zoo's folder in the user's cache directory."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "strokezoo"
-
-
-def checksum(path: Path, algorithm: str) -> str:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, algorithm).hexdigest()
-
-
-@dataclass(frozen=True)
-class Remote:
-    """One file to download: its addresses (tried in turn), its size in bytes and its sha256, or another sum."""
-
-    urls: tuple[str, ...]
-    bytes: int
-    sum: str
-    algorithm: str = "sha256"
-
-
-def google(url: str, timeout: float = 30) -> Remote:
-    """A file of Google's public storage that has no published checksum: its size and md5 as the server states them."""
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout) as reply:
-            sums = dict(v.split("=", 1) for h in reply.headers.get_all("x-goog-hash") or () for v in h.split(","))
-            return Remote((url,), int(reply.headers["Content-Length"]), base64.b64decode(sums["md5"]).hex(), "md5")
-    except (OSError, urllib.error.URLError, KeyError, TypeError, ValueError) as e:
-        raise DataError(f"could not download {url}: {e}. Try again later, or fetch it yourself.") from e
-
-
-def download(remote: Remote, path: Path, timeout: float = 30) -> Path:
-    """Fetch a file to ``path`` unless it is there. Resumes a partial one, then checks size and sum, then renames.
-
-    Raises DataError if no address answers or the content is wrong; a wrong file is deleted, a partial one kept for the next try.
-    """
-    if path.exists():
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    failures = []
-    for url in remote.urls:
-        try:
-            fetch(url, part, remote.bytes, timeout)
-        except (OSError, urllib.error.URLError) as e:
-            failures.append(f"{url}: {e}")
-            continue
-        got, size = checksum(part, remote.algorithm), part.stat().st_size
-        if (size, got) == (remote.bytes, remote.sum):
-            return part.replace(path)
-        part.unlink()
-        failures.append(
-            f"{url}: got {size} bytes with {remote.algorithm} {got}, expected {remote.bytes} bytes with {remote.sum}"
-        )
-    raise DataError(
-        f"could not download {path.name}:\n  "
-        + "\n  ".join(failures)
-        + f"\nTry again later, or put the file at {path} yourself."
-    )
-
-
-def fetch(url: str, part: Path, size: int, timeout: float) -> None:
-    """Append to ``part`` what it lacks of ``size`` bytes from ``url``; never more than ``size`` bytes in all."""
-    have = part.stat().st_size if part.exists() else 0
-    if have >= size:
-        return
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    with urllib.request.urlopen(request, timeout=timeout) as reply:
-        if have and reply.status != 206:  # this server does not resume: start again
-            have = 0
-        with (
-            part.open("ab" if have else "wb") as f,
-            tqdm(total=size, initial=have, unit="B", unit_scale=True, desc=part.stem) as bar,
-        ):
-            while have < size and (block := reply.read(min(1 << 20, size - have))):
-                have += f.write(block)
-                bar.update(len(block))
-    if have < size:
-        raise OSError(f"the connection ended after {have} of {size} bytes")
-
-
 class Images(Dataset[tuple[Tensor, int]]):
-    """Images (N, C, H, W) uint8 with labels (N,), in memory; fetched a batch at a time."""
+    """Images in memory, fetched a batch at a time.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        labels: (N,) integers.
+
+    Raises:
+        DataError: other shapes or types.
+    """
 
     def __init__(self, images: Tensor, labels: Tensor):
         if images.dtype != torch.uint8 or images.ndim != 4 or len(images) != len(labels):
             raise DataError(
-                f"expected uint8 images (N, C, H, W) and N labels, got {images.dtype} {tuple(images.shape)} and {len(labels)} labels"
+                f"expected uint8 images (N, C, H, W) and N labels, got {images.dtype} {tuple(images.shape)}"
+                f" and {len(labels)} labels"
             )
         self.images, self.labels = images, labels
 
@@ -140,7 +52,10 @@ class Images(Dataset[tuple[Tensor, int]]):
 
 
 class Whole(Dataset[Any]):
-    """A data set asked for whole batches: those that have ``__getitems__`` give one at once, of others the items are stacked."""
+    """A data set that is asked for whole batches.
+
+    Those that have ``__getitems__`` give one at once; of others the items are stacked.
+    """
 
     def __init__(self, data: Dataset[Any]):
         self.data = data
@@ -152,9 +67,14 @@ class Whole(Dataset[Any]):
 
 
 def resize(images: Tensor, size: int | tuple[int, int]) -> Tensor:
-    """Images (B, C, H, W), uint8 or float in [0, 1], as float32 in [0, 1], bilinear with antialiasing. On the images' device.
+    """Scale images, bilinear with antialiasing, on their own device.
 
-    size: pixels of a square, or (height, width).
+    Args:
+        images: (B, C, H, W), uint8 or float in [0, 1].
+        size: pixels of a square, or (height, width).
+
+    Returns:
+        float32 in [0, 1].
     """
     images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
     shape = (size, size) if isinstance(size, int) else size
@@ -164,15 +84,31 @@ def resize(images: Tensor, size: int | tuple[int, int]) -> Tensor:
 
 
 def cropped(images: Tensor, size: int, anywhere: bool) -> Tensor:
-    """A part (B, C, size, size) of images (B, C, S, S): the middle, or ``anywhere``, at random, elsewhere in each."""
+    """A square part of each image.
+
+    Args:
+        images: (B, C, S, S).
+        size: pixels of the part's side, at most S.
+        anywhere: at random, elsewhere in each image; else the middle.
+
+    Returns:
+        (B, C, size, size).
+    """
     spare = images.shape[-1] - size
     corners = torch.randint(spare + 1, (len(images), 2)).tolist() if anywhere else [[spare // 2] * 2] * len(images)
     return torch.stack([image[:, y : y + size, x : x + size] for image, (y, x) in zip(images, corners, strict=True)])
 
 
 class Batches(DistributedSampler[Any]):
-    """The batches of one rank, as indices. The k-th batch of a training run follows from the seed and k alone, whatever was stopped and
-    resumed in between; its rank's are every ``world_size``-th. (Lightning leaves a DistributedSampler as it is.)"""
+    """The batches of one rank, as indices.
+
+    The k-th batch of a training run follows from the seed and k alone, whatever was stopped and resumed in between; a
+    rank's are every ``world_size``-th. (Lightning leaves a DistributedSampler as it is.)
+
+    Args:
+        data: whose batches they are.
+        name: the split.
+    """
 
     def __init__(self, data: DataModule, name: str):
         self.data, self.name = data, name
@@ -180,6 +116,7 @@ class Batches(DistributedSampler[Any]):
         self.rank, self.num_replicas = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
 
     def of_epoch(self, epoch: int) -> list[Any]:
+        """This rank's batches of the epoch of a number, from 0."""
         generator = torch.Generator().manual_seed(seed_of(epoch))
         batches = self.data.batches(self.name, generator)
         if self.name == "train":  # as many on each rank
@@ -188,7 +125,8 @@ class Batches(DistributedSampler[Any]):
             batches = list(torch.cat(batches).tensor_split(self.num_replicas))
             if not len(batches[-1]):
                 raise DataError(
-                    f"{self.name} has fewer items than there are processes, {self.num_replicas}. Give it more data, or use fewer."
+                    f"{self.name} has fewer items than there are processes, {self.num_replicas}."
+                    " Give it more data, or use fewer."
                 )
         return batches[self.rank :: self.num_replicas]
 
@@ -216,11 +154,19 @@ def seed_of(*numbers: int) -> int:
 
 
 class DataModule(LightningDataModule):
-    """Images for drawers. One method to implement: :meth:`split`. Batches are dicts: image (B, C, S, S) float32 in [0, 1], label (B,).
+    """Images for drawers. One method to implement: :meth:`split`.
 
-    root: folder of the data (see :func:`data_root`). image_size: S in pixels. workers: processes that load.
-    invert: turn dark ink on white paper into white ink on black, and back. side: images are scaled to side² and cropped to S² (the middle;
-    at random in training); None for S. lines: photographs become line drawings (see :mod:`datamodules.lines`), (B, 1, S, S).
+    Batches are dicts: image (B, C, S, S) float32 in [0, 1], and label (B,).
+
+    Args:
+        root: the folder that holds all data; None: $ZOO_DATA, or else the user's cache.
+        batch_size: B, items.
+        image_size: S, pixels of a side.
+        workers: processes that load batches; 0: the training process itself.
+        invert: turn dark ink on white paper into white ink on black, and back.
+        side: pixels of a side, at least S, to which images are scaled before S² pixels are cropped out of them: at
+            random in training, else the middle. None: S.
+        lines: photographs become line drawings, light ink on dark, one channel.
     """
 
     licence: str = ""
@@ -242,12 +188,8 @@ class DataModule(LightningDataModule):
         super().__init__()
         if side is not None and side < image_size:
             raise ValueError(f"side is {side}; expected at least image_size, {image_size}, which is cropped out of it")
-        self.root, self.batch_size, self.image_size, self.side = (
-            data_root(root),
-            batch_size,
-            image_size,
-            side or image_size,
-        )
+        self.root, self.batch_size = data_root(root), batch_size
+        self.image_size, self.side = image_size, side or image_size
         self.workers, self.invert, self.lines = workers, invert, lines
         self.datasets: dict[str, Dataset[Any]] = {}
 
@@ -265,7 +207,13 @@ class DataModule(LightningDataModule):
             download(self.downloads()[name], self.root / self.folder / name)
 
     def held(self, data: Images, name: str) -> Images:
-        """Of an official training part, the last ``held_out`` images for ``val``, the others for ``train``; a test part whole."""
+        """The part of an official data set that a split takes.
+
+        Args:
+            data: the official training part, or the test part for ``test``.
+            name: of the training part, ``val`` takes the last ``held_out`` images, ``train`` the others; ``test`` takes
+                all.
+        """
         if name == "test":
             return data
         keep = slice(-self.held_out, None) if name == "val" else slice(0, -self.held_out)
@@ -273,7 +221,17 @@ class DataModule(LightningDataModule):
 
     @abstractmethod
     def split(self, name: str) -> Dataset[Any]:
-        """The data set of ``train``, ``val`` or ``test``: items (image (C, H, W) uint8, label int). Raises DataError."""
+        """The data set of a split.
+
+        Args:
+            name: ``train``, ``val`` or ``test``.
+
+        Returns:
+            Items (image (C, H, W) uint8, label int).
+
+        Raises:
+            DataError: its files are missing, damaged or not what they should be.
+        """
 
     def setup(self, stage: str | None = None) -> None:
         wanted = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
@@ -286,13 +244,22 @@ class DataModule(LightningDataModule):
         return len(self.datasets[name])  # type: ignore[arg-type]
 
     def batches(self, name: str, generator: torch.Generator) -> list[Any]:
-        """Indices of the batches of an epoch, on all ranks together: shuffled for training, without a last part."""
+        """The batches of an epoch, on all ranks together.
+
+        Args:
+            name: the split; ``train`` is shuffled, and a last part that is no whole batch is left out.
+            generator: of the order.
+
+        Returns:
+            The indices of each batch's items.
+        """
         n = self.count(name)
         order = torch.randperm(n, generator=generator) if name == "train" else torch.arange(n)
         batches = list(order.split(self.batch_size))
         return batches[:-1] if name == "train" and n > self.batch_size and n % self.batch_size else batches
 
     def loader(self, name: str) -> DataLoader[Any]:
+        """The loader of a split that is set up: of this rank's batches, on the CPU."""
         return DataLoader(
             Whole(self.datasets[name]),
             batch_size=None,
@@ -302,7 +269,7 @@ class DataModule(LightningDataModule):
         )
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Each training batch starts its own random numbers, so that a resumed run sees those of an uninterrupted one."""
+        """Seed each training batch's random numbers, so that a resumed run sees those of an uninterrupted one."""
         if self.trainer is not None and self.learning:
             torch.manual_seed(seed_of(done(self.trainer), self.trainer.global_rank, 1))
         return batch
@@ -335,7 +302,16 @@ class DataModule(LightningDataModule):
 
 
 def hold_out(n: int, name: str, k: int = 10) -> np.ndarray:
-    """Indices of a split of n items in a fixed order, where there is no official one: of every k, the first tests, the second validates."""
+    """A split where there is no official one: of every k items, the first tests, the second validates.
+
+    Args:
+        n: how many items there are.
+        name: the split.
+        k: of how many one tests.
+
+    Returns:
+        Indices of the split's items, in order.
+    """
     index = np.arange(n)
     part = {"test": index % k == 0, "val": index % k == 1, "train": index % k > 1}
     return index[part[name]]

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.utils.data import Dataset
 
 import renderers
-from datamodules.base import FIRST_SEED, DataError, DataModule, hold_out
+from datamodules.base import FIRST_SEED, DataModule, hold_out
+from datamodules.files import DataError
 from datamodules.folder import ENDINGS
+from datamodules.image_files import open_image
 from renderers import Box
 from renderers.colour import colour_columns
 
@@ -29,7 +31,6 @@ ROOMS = {
 COLOURS = np.array(list(ROOMS.values()), np.int64)
 TOLERANCE = 30  # how far, in the sum of three channels, a colour may lie from its type's
 STRAY = 0.02  # share of pixels that may be of other colours: blurred borders
-LARGEST = 64_000_000  # pixels
 SMALL = 0.005  # share of a plan below which a part is not a room
 MOST = 8  # rooms of a plan whose boxes a batch brings along
 Room = tuple[int, Box]
@@ -39,22 +40,37 @@ Pair = tuple[Tensor, Tensor]
 
 
 def boxes_in(types: np.ndarray) -> list[Room]:
-    """The rooms of a segmentation (H, W) of types: the box around each connected part of one type that is not ``outside``."""
+    """The rooms of a segmentation: the box around each connected part of one type that is not ``outside``.
+
+    Args:
+        types: (H, W), the number in ROOMS of each pixel's type.
+    """
     from skimage.measure import label  # which takes a while to import
 
     parts = label(types, background=0, connectivity=1)
     height, width = types.shape
-    found = []
+    rooms = []
     for number in range(1, int(parts.max()) + 1):
         y, x = np.nonzero(parts == number)
         if len(y) >= SMALL * types.size:
             left, top, right, bottom = int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1
-            found.append((int(types[y[0], x[0]]), (left / width, top / height, right / width, bottom / height)))
-    return found
+            rooms.append((int(types[y[0], x[0]]), (left / width, top / height, right / width, bottom / height)))
+    return rooms
 
 
 def room_types(image: Image.Image, path: Path) -> np.ndarray:
-    """The number in ROOMS of the type of each pixel (H, W) of a segmentation. DataError for colours that no type has."""
+    """The types of the pixels of a segmentation.
+
+    Args:
+        image: of any mode, in the colours of ROOMS.
+        path: what the error calls it.
+
+    Returns:
+        (H, W), numbers in ROOMS.
+
+    Raises:
+        DataError: more than STRAY of it has colours that no type has.
+    """
     pixels = np.asarray(image.convert("RGB")).astype(np.int64)
     codes, where, counts = np.unique(pixels @ np.array([65536, 256, 1]), return_inverse=True, return_counts=True)
     colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], 1)
@@ -70,14 +86,25 @@ def room_types(image: Image.Image, path: Path) -> np.ndarray:
 
 
 def scaled(plan: Image.Image, types: Image.Image, size: int) -> Pair:
-    """A plan (L) and the numbers of its pixels' types (L), scaled to size² whatever their aspect."""
+    """A plan and the numbers of its pixels' types, scaled to a square whatever their aspect.
+
+    Args:
+        plan: of mode ``L``.
+        types: of mode ``L``, numbers in ROOMS.
+        size: S, pixels.
+    """
     pixels = np.asarray(plan.resize((size, size), Image.Resampling.BOX))
     numbers = np.asarray(types.resize((size, size), Image.Resampling.NEAREST))
     return torch.from_numpy(pixels.copy())[None], torch.from_numpy(numbers.astype(np.int64))
 
 
 class Pairs(Dataset[Pair]):
-    """Plans and segmentations in files, decoded when asked for."""
+    """Plans and segmentations in files, decoded when asked for.
+
+    Args:
+        files: of each pair, the plan and the segmentation.
+        size: S, pixels.
+    """
 
     def __init__(self, files: list[tuple[Path, Path]], size: int):
         self.files, self.size = files, size
@@ -85,17 +112,8 @@ class Pairs(Dataset[Pair]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def open(self, path: Path) -> Image.Image:
-        try:
-            with Image.open(path) as image:
-                if image.width * image.height > LARGEST:
-                    raise DataError(f"it has {image.width} × {image.height} pixels; at most {LARGEST} in all are read")
-                return ImageOps.exif_transpose(image).convert("RGB")
-        except Exception as e:  # Pillow raises what the bytes lead it to
-            raise DataError(f"{path} is not a whole image ({e}). Mend or remove it.") from e
-
     def __getitem__(self, i: int) -> Pair:
-        plan, rooms = (self.open(path) for path in self.files[i])
+        plan, rooms = (open_image(path).convert("RGB") for path in self.files[i])
         if plan.size != rooms.size:
             raise DataError(
                 f"{self.files[i][0]} has {plan.width} × {plan.height} pixels and its segmentation {self.files[i][1]}"
@@ -107,10 +125,12 @@ class Pairs(Dataset[Pair]):
 
 
 class FloorPlans(DataModule):
-    """Pairs of images of the same name and size: ``plans/NAME.png``, dark lines on white, and ``rooms/NAME.png``, its rooms in the colours
-    of ROOMS. Batches: image (B, 1, S, S), the plan as light lines on black; target (B, 3, S, S), its rooms; label (B, S, S), their numbers
-    in ROOMS; in training also ``strokes``, see :meth:`boxes`. Sorted by name, of every ten the first tests and the second validates; with
-    fewer than ten, all are in every split.
+    """Plans and the types of their rooms: ``root/plans/NAME.png`` and, of the same size, ``root/rooms/NAME.png``.
+
+    Plans are dark lines on white; the others show the rooms in the colours of ROOMS. Batches: image (B, 1, S, S),
+    the plan as light lines on black; target (B, 3, S, S), its rooms; label (B, S, S), their numbers in ROOMS; palette
+    (K, 3), the colours of ROOMS; in training also strokes, see :meth:`boxes`. Sorted by name, of every ten the first
+    tests and the second validates; with fewer than ten, all are in every split.
     """
 
     licence = "the user's own"
@@ -120,11 +140,13 @@ class FloorPlans(DataModule):
         plans, rooms = ({p.stem: p for p in sorted(f.glob("*")) if p.suffix.lower() in ENDINGS} for f in folders)
         if not plans:
             raise DataError(
-                f"{folders[0]} holds no image; expected plans there, and segmentations of the same names in {folders[1]}"
+                f"{folders[0]} holds no image; expected plans there,"
+                f" and segmentations of the same names in {folders[1]}"
             )
         if alone := sorted(set(plans) ^ set(rooms)):
             raise DataError(
-                f"{self.root}: {alone[0]} is only in one of the folders plans and rooms; every plan needs its segmentation"
+                f"{self.root}: {alone[0]} is only in one of the folders plans and rooms;"
+                " every plan needs its segmentation"
             )
         files = [(plans[stem], rooms[stem]) for stem in plans]
         return Pairs(
@@ -133,28 +155,41 @@ class FloorPlans(DataModule):
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
         plan, types = batch
-        made = super().on_after_batch_transfer((255 - plan, types), dataloader_idx)
+        ready = super().on_after_batch_transfer((255 - plan, types), dataloader_idx)
         palette = torch.tensor(COLOURS, device=plan.device) / 255
-        made |= {"target": palette[types].movedim(-1, 1), "palette": palette}
-        return made | {"strokes": self.boxes(types, palette)} if self.learning else made
+        ready |= {"target": palette[types].movedim(-1, 1), "palette": palette}
+        return ready | {"strokes": self.boxes(types, palette)} if self.learning else ready
 
     def boxes(self, types: Tensor, palette: Tensor) -> Tensor:
-        """The boxes around the rooms of segmentations (B, S, S), as strokes (B, MOST, 7) of ``rectangle-lab``, as one reads; then empty
-        ones of the colour of outside. Of more than MOST rooms the largest."""
-        made = torch.zeros(len(types), MOST, 7, device=types.device)
-        made[..., 4:] = colour_columns(renderers.get("rectangle-lab").actions, palette[0])
-        colours = colour_columns(renderers.get("rectangle-lab").actions, palette).clamp(0, 1)
-        for rows, plan in zip(made, types.cpu().numpy(), strict=True):
-            found = sorted(boxes_in(plan), key=lambda room: -(room[1][2] - room[1][0]) * (room[1][3] - room[1][1]))[
-                :MOST
-            ]
-            for row, (kind, box) in zip(rows, sorted(found, key=lambda room: (room[1][1], room[1][0])), strict=False):
+        """The boxes around the rooms, in the order in which one reads; then empty ones of the colour of outside.
+
+        Args:
+            types: segmentations (B, S, S), numbers in ROOMS.
+            palette: the colours of ROOMS (K, 3), in [0, 1].
+
+        Returns:
+            Strokes (B, MOST, 7) of ``rectangle-lab``; of more than MOST rooms, the largest.
+        """
+        actions = renderers.get("rectangle-lab").actions
+        strokes = torch.zeros(len(types), MOST, 7, device=types.device)
+        strokes[..., 4:] = colour_columns(actions, palette[0])
+        colours = colour_columns(actions, palette).clamp(0, 1)
+        for rows, plan in zip(strokes, types.cpu().numpy(), strict=True):
+            largest = sorted(boxes_in(plan), key=lambda room: -(room[1][2] - room[1][0]) * (room[1][3] - room[1][1]))
+            in_order = sorted(largest[:MOST], key=lambda room: (room[1][1], room[1][0]))
+            for row, (kind, box) in zip(rows, in_order, strict=False):
                 row[:] = torch.cat([row.new_tensor(box), colours[kind]])
-        return made
+        return strokes
 
 
 class MadePlans(Dataset[Pair]):
-    """n plans of 3 to 7 rooms, made from their seeds: walls, doors, furniture that tells the type, and clutter like text."""
+    """Plans of 3 to 7 rooms, made from their seeds: walls, doors, furniture that tells the type, and clutter like text.
+
+    Args:
+        first: the first plan's seed.
+        n: how many plans.
+        size: S, pixels.
+    """
 
     def __init__(self, first: int, n: int, size: int):
         self.first, self.n, self.size = first, n, size
@@ -169,7 +204,8 @@ class MadePlans(Dataset[Pair]):
 class SyntheticFloorPlans(FloorPlans):
     """Floor plans made here, and their segmentations: batches as of :class:`FloorPlans`.
 
-    train: number of plans to train on; a tenth as many validate, and 1,000 test.
+    Args:
+        train: plans to train on; a tenth as many validate, and 1,000 test.
     """
 
     licence = "none needed"
@@ -195,18 +231,18 @@ def make_plan(rng: np.random.Generator) -> tuple[Image.Image, Image.Image]:
     plan, rooms = Image.new("L", (DRAWN, DRAWN), 255), Image.new("L", (DRAWN, DRAWN))
     pen, brush = ImageDraw.Draw(plan), ImageDraw.Draw(rooms)
     left, top, right, bottom = (int(v) for v in rng.integers(4, 20, 4))
-    found = [(left, top, DRAWN - right, DRAWN - bottom)]
+    boxes = [(left, top, DRAWN - right, DRAWN - bottom)]
     for _ in range(int(rng.integers(2, 7))):  # walls
-        k = int(np.argmax([(x1 - x0) * (y1 - y0) * rng.uniform(0.5, 1) for x0, y0, x1, y1 in found]))
-        x0, y0, x1, y1 = found[k]
+        k = int(np.argmax([(x1 - x0) * (y1 - y0) * rng.uniform(0.5, 1) for x0, y0, x1, y1 in boxes]))
+        x0, y0, x1, y1 = boxes[k]
         across = (x1 - x0) * rng.uniform(0.7, 1.4) > y1 - y0
         low, high = (x0, x1) if across else (y0, y1)
         if high - low < 2 * LEAST:
             continue
         at = int(rng.integers(low + LEAST, high - LEAST + 1))
-        found[k] = (x0, y0, at, y1) if across else (x0, y0, x1, at)
-        found.append((at, y0, x1, y1) if across else (x0, at, x1, y1))
-    order = sorted(found, key=lambda r: -(r[2] - r[0]) * (r[3] - r[1]))
+        boxes[k] = (x0, y0, at, y1) if across else (x0, y0, x1, at)
+        boxes.append((at, y0, x1, y1) if across else (x0, at, x1, y1))
+    order = sorted(boxes, key=lambda r: -(r[2] - r[0]) * (r[3] - r[1]))
     types: list[int] = []
     for i, (x0, y0, x1, y1) in enumerate(order):  # the largest is the living room; neighbours differ, if they can
         near = {types[k] for k, (a, b, c, d) in enumerate(order[:i]) if a <= x1 and x0 <= c and b <= y1 and y0 <= d}

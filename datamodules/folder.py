@@ -11,13 +11,22 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.base import DataError, DataModule, hold_out
+from datamodules.base import DataModule, hold_out
+from datamodules.files import DataError
+from datamodules.image_files import open_image
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 
 class Files(Dataset[tuple[Tensor, int]]):
-    """Image files, decoded when asked for: (C, S, S) uint8, the shorter side scaled to S, the middle kept."""
+    """Image files, decoded when asked for: (C, S, S) uint8, the shorter side scaled to S, the middle kept.
+
+    Args:
+        files: their paths.
+        labels: of each.
+        size: S, pixels.
+        mode: of Pillow: ``L`` (C = 1) or ``RGB`` (C = 3).
+    """
 
     def __init__(self, files: list[Path], labels: list[int], size: int, mode: str):
         self.files, self.labels, self.size, self.mode = files, labels, size, mode
@@ -26,21 +35,21 @@ class Files(Dataset[tuple[Tensor, int]]):
         return len(self.files)
 
     def __getitem__(self, i: int) -> tuple[Tensor, int]:
-        try:
-            with Image.open(self.files[i]) as image:
-                upright = ImageOps.exif_transpose(image)
-                fitted = ImageOps.fit(upright.convert(self.mode), (self.size, self.size), Image.Resampling.BILINEAR)
-        except Exception as e:  # Pillow raises what the bytes lead it to
-            raise DataError(f"{self.files[i]} is not a whole image ({e}). Mend or remove it.") from e
+        image = open_image(self.files[i]).convert(self.mode)
+        fitted = ImageOps.fit(image, (self.size, self.size), Image.Resampling.BILINEAR)
         pixels = np.asarray(fitted).reshape(self.size, self.size, -1).transpose(2, 0, 1)
         return torch.from_numpy(pixels.copy()), self.labels[i]
 
 
 class ImageFolder(DataModule):
-    """All images below ``root``, in any depth; the label is the number of the first sub-folder, in alphabetical order.
+    """All images of a folder, in any depth; the label is the number of the first sub-folder, in alphabetical order.
 
-    channels: 1 (grey) or 3 (RGB). Sorted by path, of every ten the first tests and the second validates; with fewer than ten
-    images, all are in every split.
+    Sorted by path, of every ten the first tests and the second validates; with fewer than ten images, all are in every
+    split.
+
+    Args:
+        root: the folder.
+        channels: 1 (grey) or 3 (RGB).
     """
 
     licence = "the user's own"

@@ -8,9 +8,16 @@ from torch import Tensor
 
 
 def line_art(image: Tensor, sigma: float = 3.0, strength: float = 0.96, sharpness: float = 60.0) -> Tensor:
-    """The lines of photographs (B, 1, H, W) as light ink on dark paper, in [0, 1]: XDoG (Winnemöller et al., 2012).
+    """The lines of photographs as light ink on dark paper: XDoG (Winnemöller et al., 2012).
 
-    sigma: width of the lines, in pixels. strength: how much of the wider Gaussian counts. sharpness: of the soft threshold.
+    Args:
+        image: (B, 1, H, W) in [0, 1].
+        sigma: width of the lines, in pixels.
+        strength: how much the wider Gaussian counts; below 1, even areas stay dark.
+        sharpness: of the soft threshold.
+
+    Returns:
+        (B, 1, H, W) in [0, 1].
     """
     wide = gaussian(image, 1.6 * sigma)
     return torch.tanh(sharpness * (strength * wide - gaussian(image, sigma)).clamp_min(0)) ** 2

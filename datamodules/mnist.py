@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.base import DataError, DataModule, Images
+from datamodules.base import DataModule, Images
+from datamodules.files import DataError
 
 FILES = {  # split -> (images, labels)
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
@@ -25,7 +26,19 @@ LARGEST = 1 << 28  # bytes; no IDX or .npz file here unpacks to more
 
 
 def read_idx(path: Path, ndim: int, sha: str | None = None) -> np.ndarray:
-    """An IDX file of unsigned bytes, gzip-packed: uint8 of ``ndim`` dimensions. sha: sha256 of the unpacked content (wrappers vary)."""
+    """Read an IDX file of unsigned bytes, gzip-packed.
+
+    Args:
+        path: the file.
+        ndim: dimensions of its array.
+        sha: sha256 that the unpacked content must have (the wrappers of mirrors differ); None: any.
+
+    Returns:
+        The array, uint8.
+
+    Raises:
+        DataError: it is damaged, of other dimensions, or not the official file.
+    """
     remedy = f"Delete {path} and run again to download it anew."
     try:
         with gzip.open(path) as f:
@@ -41,13 +54,16 @@ def read_idx(path: Path, ndim: int, sha: str | None = None) -> np.ndarray:
         raise DataError(f"{path} holds {len(data) - 4 - 4 * ndim} bytes of pixels; its header says {shape}. {remedy}")
     if sha and hashlib.sha256(data).hexdigest() != sha:
         raise DataError(
-            f"{path} has the right size but other content than the official file (sha256 of the unpacked file). {remedy}"
+            f"{path} has the right size but other content than the official file (by its sha256, unpacked). {remedy}"
         )
     return np.frombuffer(data, np.uint8, offset=4 + 4 * ndim).reshape(shape)
 
 
 class MNIST(DataModule):
-    """MNIST (LeCun et al., 1998): 60,000 + 10,000 digits, white ink on black; the last 5,000 of the training part validate."""
+    """MNIST (LeCun et al., 1998): 60,000 + 10,000 digits, white ink on black.
+
+    The last 5,000 of the training part validate.
+    """
 
     licence = "CC BY-SA 3.0"
     folder = "mnist"
@@ -81,9 +97,10 @@ class MNIST(DataModule):
 
 
 class ColoredMNIST(MNIST):
-    """MNIST as a translation (Canvas-Drawer §4.3): the image is grey, the ``target`` (B, 3, S, S) the same digit in its class's colour.
+    """MNIST as a translation (Canvas-Drawer §4.3): of grey digits into the colours of their classes.
 
-    Batches also hold the ten colours, ``palette`` (10, 3).
+    Batches also hold ``target`` (B, 3, S, S), the same digits in colour, and ``palette`` (10, 3), the colours, all in
+    [0, 1].
     """
 
     palette: ClassVar[tuple[str, ...]] = (
@@ -92,14 +109,25 @@ class ColoredMNIST(MNIST):
     )
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
-        made = super().on_after_batch_transfer(batch, dataloader_idx)
-        grey = 1 - made["image"] if self.invert else made["image"]
+        ready = super().on_after_batch_transfer(batch, dataloader_idx)
+        grey = 1 - ready["image"] if self.invert else ready["image"]
         palette = torch.tensor([list(bytes.fromhex(c)) for c in self.palette], device=grey.device) / 255
-        return made | {"target": grey * palette[made["label"]][:, :, None, None], "palette": palette}
+        return ready | {"target": grey * palette[ready["label"]][:, :, None, None], "palette": palette}
 
 
 def read_npz(path: Path, ndim: int) -> np.ndarray:
-    """The uint8 array ``arr_0`` of an .npz file; never unpickles."""
+    """The array ``arr_0`` of an .npz file; never unpickles.
+
+    Args:
+        path: the file.
+        ndim: dimensions of the array.
+
+    Returns:
+        The array, uint8.
+
+    Raises:
+        DataError: the file is damaged, or holds another array.
+    """
     try:
         with zipfile.ZipFile(path) as z, z.open("arr_0.npy") as f:
             array = np.load(io.BytesIO(f.read(LARGEST)), allow_pickle=False)
@@ -125,8 +153,8 @@ def read_npz(path: Path, ndim: int) -> np.ndarray:
 class KMNIST(MNIST):
     """KMNIST (Clanuwat et al., 2018): cursive Japanese characters in the form of MNIST.
 
-    Where only the official test part is there, as kmnist-test-imgs.npz, it is split by index: 0-7,999 train, 8,000-8,999 validate,
-    9,000-9,999 test.
+    Where only the official test part is there, as kmnist-test-imgs.npz, it is split by index: 0-7,999 train,
+    8,000-8,999 validate, 9,000-9,999 test.
     """
 
     licence = "CC BY-SA 4.0"
@@ -143,6 +171,7 @@ class KMNIST(MNIST):
 
     @property
     def only_test(self) -> Path:
+        """The file that is there where only the official test part is."""
         return self.root / self.folder / "kmnist-test-imgs.npz"
 
     def prepare_data(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,16 +9,27 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
-from datamodules.base import DataError, DataModule, Images
+from datamodules.base import DataModule, Images
+from datamodules.files import DataError
+from datamodules.image_files import open_image
 
 SIZE = 105
 
 
 def read_zip(path: Path) -> tuple[np.ndarray, list[str]]:
-    """All drawings of an Omniglot .zip: (N, 105, 105) uint8, and their classes as 'alphabet/character', sorted by name."""
+    """All drawings of an Omniglot .zip, sorted by name.
+
+    Args:
+        path: the .zip.
+
+    Returns:
+        The drawings (N, 105, 105) uint8, 255 for paper, and the class of each, as 'alphabet/character'.
+
+    Raises:
+        DataError: it is damaged, or holds no drawing or one of another size.
+    """
     images, classes = [], []
     try:
         with zipfile.ZipFile(path) as z:
@@ -28,16 +38,14 @@ def read_zip(path: Path) -> tuple[np.ndarray, list[str]]:
                     raise DataError(
                         f"{path}: {name} claims {z.getinfo(name).file_size} bytes; a drawing has about 300."
                     )
-                with Image.open(io.BytesIO(z.read(name))) as image:
-                    if image.size != (SIZE, SIZE):
-                        raise DataError(
-                            f"{path}: {name} is {image.size[0]}×{image.size[1]} pixels, expected {SIZE}×{SIZE}."
-                        )
-                    images.append(np.asarray(image.convert("L")))
+                image = open_image(z.read(name), f"{path}: {name}")
+                if image.size != (SIZE, SIZE):
+                    raise DataError(f"{path}: {name} is {image.width}×{image.height} pixels, expected {SIZE}×{SIZE}.")
+                images.append(np.asarray(image.convert("L")))
                 classes.append("/".join(name.split("/")[-3:-1]))
     except DataError:
         raise
-    except Exception as e:  # zipfile and Pillow raise what the bytes lead them to
+    except Exception as e:  # zipfile raises what the bytes lead it to
         raise DataError(
             f"{path} is not a whole Omniglot archive ({e}). Delete it and run again to download it anew."
         ) from e
@@ -49,9 +57,10 @@ def read_zip(path: Path) -> tuple[np.ndarray, list[str]]:
 class Omniglot(DataModule):
     """Omniglot, as white ink on black. Train and test never share an alphabet; every tenth training drawing validates.
 
-    part: ``full``: the official 30 background alphabets train, the 20 evaluation alphabets test.
-    ``small``: the official small splits: the 5 alphabets of small1 train; of small2, the 3 that small1 lacks test.
-    augment: random shift, scale, rotation and shear of training drawings, on the training device.
+    Args:
+        part: ``full``: the official 30 background alphabets train, the 20 evaluation alphabets test. ``small``: of the
+            official small files, the 5 alphabets of the first train; of the second, the 3 that the first lacks test.
+        augment: random shift, scale, rotation and shear of training drawings, on the training device.
     """
 
     licence = "MIT"
@@ -99,7 +108,15 @@ class Omniglot(DataModule):
 def random_affine(
     images: Tensor, shift: float = 0.1, scale: float = 0.15, angle: float = 0.25, shear: float = 0.2
 ) -> Tensor:
-    """Images (B, C, H, W), each under its own affine map: shift in fractions of the side, angle in radians; black outside."""
+    """Each image under its own random affine map, black outside.
+
+    Args:
+        images: (B, C, H, W).
+        shift: at most, in fractions of the side.
+        scale: at most, from 1.
+        angle: at most, in radians.
+        shear: at most, per side.
+    """
     b = len(images)
     u = torch.rand(6, b, device=images.device) * 2 - 1
     s, a = 1 + scale * u[0], angle * u[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import zipfile
 from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor
@@ -16,22 +15,30 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
-from datamodules.base import DataError, DataModule, Images, Remote, cache, cropped, hold_out
+from datamodules.base import DataModule, Images, cropped, hold_out
+from datamodules.files import DataError, Remote, cache
 from datamodules.folder import ENDINGS
+from datamodules.image_files import open_image
 from renderers.files import replacing
 
 LARGEST_FILE = 64 << 20  # bytes of one picture, unpacked
-LARGEST_PICTURE = 64_000_000  # pixels
 TEST, VALIDATION = 2000, 500  # of a large set: the first test (§6.1 of SARA), the next validate
 
 
 def drive(file: str) -> str:
-    """Address of a file of Google Drive. (Over its quota it answers with a page of HTML, which the checksum refuses.)"""
+    """Address of a file of Google Drive. (Over its quota it answers with a page of HTML: the checksum refuses it.)"""
     return f"https://drive.usercontent.google.com/download?id={file}&export=download&confirm=t"
 
 
 class Archive:
-    """The pictures of a folder or of a .zip, by name, in the order of their names. DataError if there is none, or it is broken."""
+    """The pictures of a folder or of a .zip, by name, in the order of their names.
+
+    Args:
+        path: the folder or the .zip.
+
+    Raises:
+        DataError: it is missing or damaged, or holds no picture.
+    """
 
     def __init__(self, path: Path):
         self.path, self.zip = path, None
@@ -55,32 +62,46 @@ class Archive:
             raise DataError(f"{path} holds no image ({' '.join(sorted(ENDINGS))}).")
 
     def read(self, name: str) -> bytes:
-        if self.zip is None:
-            return (self.path / name).read_bytes()
-        if (size := self.zip.getinfo(name).file_size) > LARGEST_FILE:
-            raise DataError(f"{self.path}: {name} claims {size} bytes; at most {LARGEST_FILE} are read")
-        return self.zip.read(name)
+        """The content of a file. DataError if it cannot be read, or is larger than LARGEST_FILE in a .zip."""
+        if self.zip is not None and (size := self.zip.getinfo(name).file_size) > LARGEST_FILE:
+            raise DataError(f"{self.path}: {name} claims {size} bytes; at most {LARGEST_FILE} are read.")
+        try:
+            return (self.path / name).read_bytes() if self.zip is None else self.zip.read(name)
+        except Exception as e:  # zipfile raises what the bytes lead it to
+            raise DataError(f"{self.path}: {name} is not a whole image ({e}). Replace or remove it.") from e
 
     def decode(self, name: str, size: int, crop: bool) -> np.ndarray:
-        """(3, size, size) uint8: the middle square (``crop``), or all of it whatever its aspect. Raises DataError."""
-        try:
-            with Image.open(io.BytesIO(self.read(name))) as image:
-                if image.width * image.height > LARGEST_PICTURE:
-                    raise DataError(
-                        f"it has {image.width} × {image.height} pixels; at most {LARGEST_PICTURE} in all are read"
-                    )
-                image.draft("RGB", (2 * size, 2 * size))  # a JPEG need not be decoded larger than that
-                upright = ImageOps.exif_transpose(image).convert("RGB")
-                fit = ImageOps.fit if crop else Image.Image.resize
-                return np.asarray(fit(upright, (size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
-        except Exception as e:  # zipfile and Pillow raise what the bytes lead them to
-            raise DataError(f"{self.path}: {name} is not a whole image ({e}). Mend or remove it.") from e
+        """A picture, scaled to a square.
+
+        Args:
+            name: one of ``names``.
+            size: pixels of a side.
+            crop: its middle square; else all of it, whatever its aspect.
+
+        Returns:
+            (3, size, size) uint8.
+
+        Raises:
+            DataError: it is too large or damaged.
+        """
+        image = open_image(self.read(name), f"{self.path}: {name}", enough=2 * size).convert("RGB")
+        fit = ImageOps.fit if crop else Image.Image.resize
+        return np.asarray(fit(image, (size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
 
 
 def decoded(archive: Archive, names: list[str], size: int, crop: bool) -> Tensor:
-    """Pictures (N, 3, size, size) uint8, mapped from a file in the cache directory, which is made when first asked for.
+    """Pictures, mapped from a file in the cache directory that is made when first asked for.
 
     A changed source (its path, time or size), choice or form makes another file; old ones can be deleted at any time.
+
+    Args:
+        archive: where they are.
+        names: of N pictures.
+        size: pixels of a side.
+        crop: their middle squares; else all of them, whatever their aspect.
+
+    Returns:
+        (N, 3, size, size) uint8.
     """
     stat = archive.path.stat()
     what = repr((str(archive.path.resolve()), stat.st_mtime_ns, stat.st_size, size, crop, names))
@@ -89,8 +110,10 @@ def decoded(archive: Archive, names: list[str], size: int, crop: bool) -> Tensor
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part, ThreadPoolExecutor() as pool:
             out = np.lib.format.open_memmap(part, "w+", np.uint8, (len(names), 3, size, size))
-            made = pool.map(lambda name: archive.decode(name, size, crop), names)
-            for i, picture in enumerate(tqdm(made, f"decoding {archive.path.name}", len(names), delay=2, leave=False)):
+            pictures = pool.map(lambda name: archive.decode(name, size, crop), names)
+            for i, picture in enumerate(
+                tqdm(pictures, f"decoding {archive.path.name}", len(names), delay=2, leave=False)
+            ):
                 out[i] = picture
             out.flush()
     return torch.from_numpy(np.load(path, mmap_mode="c"))
@@ -99,7 +122,10 @@ def decoded(archive: Archive, names: list[str], size: int, crop: bool) -> Tensor
 class Pictures(DataModule):
     """RGB photographs in a folder or a .zip. To implement: :meth:`choose`.
 
-    archive: that folder or .zip, below ``root``. flip: mirror training pictures at random, left to right.
+    Args:
+        archive: that folder or .zip, below ``root``.
+        flip: mirror training pictures at random, left to right.
+        image_size: S, pixels of a side.
     """
 
     crop = False  # the middle square, or the whole picture
@@ -111,7 +137,12 @@ class Pictures(DataModule):
 
     @abstractmethod
     def choose(self, names: list[str], split: str) -> list[str]:
-        """The names of a split, of all those in the archive."""
+        """The pictures of a split.
+
+        Args:
+            names: all those in the archive, sorted.
+            split: ``train``, ``val`` or ``test``.
+        """
 
     def split(self, name: str) -> Images:
         archive = Archive(self.archive)
@@ -137,8 +168,11 @@ class Pictures(DataModule):
 class CelebA(Pictures):
     """CelebA (Liu et al., 2015): 202,599 aligned faces, scaled to a square.
 
-    part: ``paper``: sorted by name, the first 2,000 test (§6.1 of SARA), the next 500 validate; ``official``: list_eval_partition.txt.
-    archive: the official .zip, fetched if it is missing; or any other folder or .zip of faces, for the part ``paper``.
+    Args:
+        part: ``paper``: sorted by name, the first 2,000 test (§6.1 of SARA), the next 500 validate. ``official``: the
+            splits of list_eval_partition.txt.
+        archive: below ``root``: the official .zip, which is fetched if it is missing; or any other folder or .zip of
+            faces.
     """
 
     licence = "CelebA agreement: non-commercial research"
@@ -185,11 +219,15 @@ class CelebA(Pictures):
 
 
 class ImageNet(Pictures):
-    """ImageNet (Deng et al., 2009), fetched by hand: a folder or .zip with a sub-folder of images per class. Middle squares; training
-    looks at random crops of 4/5 of the side.
+    """ImageNet (Deng et al., 2009), fetched by hand. Middle squares; training looks at random crops of 4/5 of the side.
 
-    subset: so many of them, chosen and ordered at random by ``seed`` (§6.1 of SARA: 200,000); the first 2,000 test, the next 500 validate.
-    A set of 20,000 or fewer is used whole: sorted by name, of every ten the first tests and the second validates.
+    A set of 20,000 or fewer is used whole: sorted by name, of every ten the first tests and the second validates. Of a
+    larger one a random subset is used, of which the first 2,000 test, the next 500 validate.
+
+    Args:
+        archive: a folder or .zip below ``root``, with a sub-folder of images per class.
+        subset: how many pictures of a large set are used (§6.1 of SARA: 200,000).
+        seed: of the choice of the subset, and of its order.
     """
 
     licence = "ImageNet terms: non-commercial research"

@@ -14,7 +14,13 @@ from datamodules.base import FIRST_SEED, DataModule
 
 
 class Scenes(Dataset[tuple[Tensor, int]]):
-    """n scenes: the strokes (most, 9) of ``prism`` of each, and how many of them are there."""
+    """Scenes made from their seeds: the strokes (most, 9) of ``prism`` of each, and how many of them are there.
+
+    Args:
+        first: the first scene's seed.
+        n: how many scenes.
+        most: prisms of a scene.
+    """
 
     def __init__(self, first: int, n: int, most: int):
         self.first, self.n, self.most = first, n, most
@@ -26,23 +32,27 @@ class Scenes(Dataset[tuple[Tensor, int]]):
         """Prisms that lie apart along x, y or z, a fifth to half of the space long, in bright colours."""
         rng = np.random.default_rng(self.first + i)  # torch's own generator looks at 32 bits of a seed only
         count = int(rng.integers(1, self.most + 1))
-        found: list[Tensor] = []
-        while len(found) < count:
+        prisms: list[Tensor] = []
+        while len(prisms) < count:
             u = torch.from_numpy(rng.random(9, np.float32))
             size = 0.2 + 0.3 * u[3:6]
             low = u[:3] * (1 - size)
-            apart = [((low + size < a[:3]) | (low > a[3:6])).any() for a in found]
+            apart = [((low + size < a[:3]) | (low > a[3:6])).any() for a in prisms]
             if all(apart):
                 colour = u[6:] / u[6:].max()
-                found.append(torch.cat([low, low + size, colour]))
-        return torch.stack(found + [torch.zeros(9)] * (self.most - count)), count
+                prisms.append(torch.cat([low, low + size, colour]))
+        return torch.stack(prisms + [torch.zeros(9)] * (self.most - count)), count
 
 
 class Prisms(DataModule):
-    """Images (B, 3, S, S) of scenes of 1 to ``most`` prisms, as the renderer ``prism`` shows them, and the prisms themselves, ``prisms``
-    (B, most, 9), of which the first ``label`` (B,) are there: for measuring; no drawer is trained on them.
+    """Images of scenes of prisms, as the renderer ``prism`` shows them, in three views (Canvas-Drawer §4.4).
 
-    train: number of scenes to train on; a tenth as many validate, and 1,000 test.
+    Batches also hold the prisms themselves, ``prisms`` (B, most, 9), of which the first ``label`` (B,) are there: for
+    measuring only.
+
+    Args:
+        most: prisms of a scene; each has 1 to so many.
+        train: scenes to train on; a tenth as many validate, and 1,000 test.
     """
 
     licence = "none needed"

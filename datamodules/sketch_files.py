@@ -1,14 +1,13 @@
-"""Reading sketches: sketch-rnn's .npz, QuickDraw's .ndjson and .bin, SVG, and this library's own JSON.
+"""Reading sketches: sketch-rnn's .npz, SVG, and this library's own JSON.
 
-A sketch is stroke-3: an array (N, 3) of offsets x (right), y (down) from the point before, and 1 where the pen is lifted after the point.
+A sketch is stroke-3: an array (N, 3) of offsets x (right), y (down) from the point before, and 1 where the pen is
+lifted after the point.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import pickle
-import struct
 import warnings
 import zipfile
 import zlib
@@ -21,7 +20,7 @@ from typing import Any, cast
 import numpy as np
 from skimage.measure import approximate_polygon
 
-from datamodules.base import DataError
+from datamodules.files import DataError
 from renderers import Drawing
 from renderers.drawing import DrawingError
 
@@ -45,14 +44,29 @@ def from_lines(lines: Lines) -> Sketch:
     return sketch
 
 
+def non_empty(sketches: list[Sketch], path: Path) -> list[Sketch]:
+    """The same sketches. DataError, naming the file, if there are none."""
+    if not sketches:
+        raise DataError(f"{path} holds no drawing.")
+    return sketches
+
+
 def to_lines(sketch: Sketch) -> Lines:
-    """Stroke-3 as polylines, from the first point on; a last stroke whose pen is never lifted ends with the sketch."""
+    """Stroke-3 as polylines, from the first point on.
+
+    A last stroke whose pen is never lifted ends with the sketch.
+    """
     points = np.cumsum(sketch[:, :2].astype(np.float64), axis=0)
     return [line for line in np.split(points, np.flatnonzero(sketch[:, 2] > 0.5) + 1) if len(line)]
 
 
 def simplify(lines: Lines, epsilon: float = EPSILON) -> Lines:
-    """Lines scaled to a box of 255 at the origin, as QuickDraw's, then Ramer-Douglas-Peucker with this tolerance (0: only scaled)."""
+    """Lines in a box of 255 at the origin, as QuickDraw's, simplified (Ramer-Douglas-Peucker).
+
+    Args:
+        lines: in any unit; together they are scaled to the box.
+        epsilon: how far from a line a point that is left out may lie, in the unit of the box; 0: none is left out.
+    """
     points = np.concatenate(lines)
     low, side = points.min(0), np.ptp(points, axis=0).max()
     scaled = [(line - low) * (BOX / side if side > 0 else 1.0) for line in lines]
@@ -60,7 +74,12 @@ def simplify(lines: Lines, epsilon: float = EPSILON) -> Lines:
 
 
 def to_drawing(sketch: Sketch, margin: float = 0.05) -> Drawing:
-    """Stroke-3 as a square drawing of the ``pen``, centred, with margins as a fraction of its side. A single point is a dot."""
+    """Stroke-3 as a square drawing of the ``pen``, centred. A stroke of a single point is a dot.
+
+    Args:
+        sketch: (N, 3), in any unit.
+        margin: at each side, as a fraction of the drawing's side.
+    """
     lines = to_lines(sketch)
     if not lines:
         return Drawing(np.zeros((0, 4), np.float32), "pen")  # type: ignore[arg-type]
@@ -76,7 +95,15 @@ def to_drawing(sketch: Sketch, margin: float = 0.05) -> Drawing:
 
 
 def from_drawing(drawing: Drawing, epsilon: float = EPSILON) -> Sketch:
-    """A drawing of any renderer as stroke-3 in a box of 255: its strokes' centre lines and its shapes' contours, simplified."""
+    """A drawing of any renderer as stroke-3 in a box of 255: its strokes' centre lines and its shapes' contours.
+
+    Args:
+        drawing: with at least one stroke.
+        epsilon: tolerance of :func:`simplify`.
+
+    Raises:
+        DataError: it has no stroke.
+    """
     width, height = drawing.aspect**0.5, drawing.aspect**-0.5
     lines = [o.flatten(0.002).astype(np.float64) * (width, height) for o in drawing.outlines()]
     if not lines:
@@ -88,7 +115,10 @@ def from_drawing(drawing: Drawing, epsilon: float = EPSILON) -> Sketch:
 
 
 class Unpickler(pickle.Unpickler):
-    """Admits what NumPy writes for arrays of numbers and objects, and nothing else. Not even NumPy's code runs: stand-ins do."""
+    """Admits what NumPy writes for arrays of numbers and objects, and nothing else.
+
+    Not even NumPy's code runs: stand-ins do.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         admitted = {
@@ -131,7 +161,13 @@ class Array:
 
 
 def read_npz(path: Path) -> dict[str, list[Sketch]]:
-    """The splits train, valid and test of a sketch-rnn .npz, unpickling nothing but arrays of numbers. Raises DataError."""
+    """The splits train, valid and test of a sketch-rnn .npz, each a list of stroke-3.
+
+    Its pickles are read by a reader that admits nothing but arrays of numbers.
+
+    Raises:
+        DataError: it is damaged, lacks a split, or holds anything else.
+    """
     try:
         with zipfile.ZipFile(path) as z:
             missing = {"train.npy", "valid.npy", "test.npy"} - set(z.namelist())
@@ -153,6 +189,7 @@ def read_npz(path: Path) -> dict[str, list[Sketch]]:
 
 
 def read_member(path: Path, z: zipfile.ZipFile, name: str) -> list[Sketch]:
+    """One split of an .npz. DataError if it is no array of sketches."""
     info = z.getinfo(f"{name}.npy")
     if info.file_size > LARGEST:
         raise DataError(f"{path}: {name} claims {info.file_size} bytes; at most {LARGEST} are read.")
@@ -185,7 +222,7 @@ def read_member(path: Path, z: zipfile.ZipFile, name: str) -> list[Sketch]:
 
 
 def checked(sketch: Any, where: str) -> Sketch:
-    """A sketch as it came, if it is one: (N, 3) finite numbers, N at least 1."""
+    """A sketch as it came. DataError unless it is one: (N, 3) finite numbers, N at least 1."""
     if not isinstance(sketch, np.ndarray) or sketch.ndim != 2 or sketch.shape[1] != 3 or sketch.dtype.kind not in "iuf":
         shape = getattr(sketch, "shape", type(sketch).__name__)
         raise DataError(f"{where} is {shape}; expected numbers (N, 3): offsets x, y, and 1 where the pen is lifted.")
@@ -196,104 +233,44 @@ def checked(sketch: Any, where: str) -> Sketch:
     return sketch
 
 
-# --- QuickDraw's drawings ---
-
-
-def to_sketch(drawing: Any, where: str, epsilon: float) -> Sketch:
-    """A QuickDraw drawing, [[x…], [y…], …] per stroke, as stroke-3."""
-    try:
-        lines = [np.array(stroke[:2], np.float64).T for stroke in drawing]
-    except (TypeError, ValueError) as e:
-        raise DataError(f"{where}: a stroke is not [[x…], [y…]] with as many x as y ({e}).") from e
-    lines = [line for line in lines if line.size]
-    if not lines or any(line.ndim != 2 or line.shape[1] != 2 for line in lines):
-        raise DataError(f"{where}: " + ("the drawing is empty." if not lines else "a stroke is not [[x…], [y…]]."))
-    if not all(np.isfinite(line).all() for line in lines):
-        raise DataError(f"{where}: a coordinate is not finite.")
-    return from_lines(simplify(lines, epsilon))
-
-
-def read_ndjson(path: Path) -> list[Sketch]:
-    """A QuickDraw .ndjson: a drawing a line. Raw ones, with times, are simplified; simplified ones stay. Raises DataError with the line."""
-    sketches = []
-    with path.open(encoding="utf-8", errors="replace") as f:
-        for number, line in enumerate(f, 1):
-            if not line.strip():
-                continue
-            where = f"{path}, line {number}"
-            try:
-                drawing = json.loads(line)["drawing"]
-                raw = any(len(stroke) > 2 for stroke in drawing)
-            except (ValueError, KeyError, TypeError, RecursionError) as e:
-                raise DataError(f'{where} is not a drawing ({e}); expected a JSON object with "drawing".') from e
-            sketches.append(to_sketch(drawing, where, EPSILON if raw else 0.0))
-    return non_empty(sketches, path)
-
-
-def read_bin(path: Path) -> list[Sketch]:
-    """A QuickDraw .bin of simplified drawings. Raises DataError with the byte where it ends too soon."""
-    data, at, sketches = path.read_bytes(), 0, []
-    while at < len(data):
-        begin = at
-        try:
-            strokes = struct.unpack_from("<H", data, at + 15)[
-                0
-            ]  # after the key, country, recognised and time: Q 2s b I
-            at += 17
-            drawing = []
-            for _ in range(strokes):
-                n = struct.unpack_from("<H", data, at)[0]
-                xs, ys = (np.frombuffer(data, np.uint8, n, at + 2 + k * n) for k in (0, 1))
-                drawing.append([xs, ys])
-                at += 2 + 2 * n
-        except (struct.error, ValueError) as e:
-            raise DataError(
-                f"{path} ends in the middle of the drawing that begins at byte {begin} ({len(data)} bytes). {AGAIN}"
-            ) from e
-        sketches.append(to_sketch(drawing, f"{path}, byte {begin}", 0.0))
-    return non_empty(sketches, path)
-
-
-def non_empty(sketches: list[Sketch], path: Path) -> list[Sketch]:
-    if not sketches:
-        raise DataError(f"{path} holds no drawing.")
-    return sketches
-
-
 # --- the user's own ---
 
 
 def read_svg(path: Path, epsilon: float = EPSILON) -> Sketch:
     """The paths and shapes of an SVG, in order, transforms applied, curves flattened, as stroke-3.
 
-    Warns of text and images, which are skipped; a first rectangle behind all the rest, without a stroke of its own, is paper.
-    Needs ``pip install strokezoo[svg]``.
+    A first rectangle behind all the rest, without a stroke of its own, is paper. Text and images are skipped, with a
+    warning.
+
+    Args:
+        path: the file.
+        epsilon: tolerance of :func:`simplify`.
+
+    Raises:
+        DataError: it is damaged, defines entities, or holds no line.
+        ModuleNotFoundError: svgelements is not installed (``pip install strokezoo[svg]``).
     """
     try:
         from svgelements import SVG, Image, Rect, Shape, Text, Use
         from svgelements import Path as SVGPath
     except ImportError as e:
         raise ModuleNotFoundError("reading .svg needs svgelements: pip install 'strokezoo[svg]'") from e
-    text = path.read_bytes()
-    if b"<!ENTITY" in text:
+    content = path.read_bytes()
+    if b"<!ENTITY" in content:
         raise DataError(f"{path} defines entities, which are not read. Save it as a plain SVG.")
     try:
-        elements = list(SVG.parse(io.BytesIO(text)).elements())
+        elements = list(SVG.parse(io.BytesIO(content)).elements())
     except Exception as e:  # the parser raises whatever it stumbles over
         raise DataError(f"{path} is not an SVG that can be read ({type(e).__name__}: {e}).") from e
     skipped = sorted({type(e).__name__.lower() for e in elements if isinstance(e, (Image, Text))})
     if skipped:
         warnings.warn(f"{path}: skipped {' and '.join(skipped)}; only lines are read.", stacklevel=2)
     shapes = [e for e in elements if isinstance(e, Shape) and not isinstance(e, (Text, Use))]
-    found = [[line for part in SVGPath(e).as_subpaths() if len(line := flatten(SVGPath(part)))] for e in shapes]
-    if (
-        len(shapes) > 1
-        and isinstance(shapes[0], Rect)
-        and shapes[0].stroke.value is None
-        and covers(found[0], list(chain(*found[1:])))
-    ):
-        found = found[1:]
-    lines = list(chain(*found))
+    first, *rest = [lines_of(SVGPath(shape)) for shape in shapes] or [[]]
+    is_filling = bool(rest) and isinstance(shapes[0], Rect) and shapes[0].stroke.value is None
+    lines = list(chain(*rest))
+    if not (is_filling and covers(first, lines)):
+        lines = first + lines
     if not lines:
         raise DataError(f"{path} holds no line to draw.")
     if not all(np.isfinite(line).all() for line in lines):
@@ -305,6 +282,11 @@ def covers(paper: Lines, lines: Lines) -> bool:
     """Whether all lines lie within the box of the first ones."""
     box, points = np.concatenate(paper), np.concatenate([*lines, paper[0]])
     return bool((box.min(0) <= points.min(0)).all() and (box.max(0) >= points.max(0)).all())
+
+
+def lines_of(path: Any) -> Lines:
+    """A path's parts, without empty ones."""
+    return [line for part in path.as_subpaths() if len(line := flatten(type(path)(part)))]
 
 
 def flatten(path: Any, pieces: int = 16) -> np.ndarray:
@@ -320,25 +302,21 @@ def flatten(path: Any, pieces: int = 16) -> np.ndarray:
 
 
 def read_json(path: Path) -> Sketch:
-    """A drawing of this library."""
+    """A drawing of this library, saved as .json, as stroke-3. DataError if it is none."""
     try:
         return from_drawing(Drawing.load(path))
     except DrawingError as e:
         raise DataError(str(e)) from e
 
 
-READERS: dict[str, Callable[[Path], list[Sketch]]] = {
-    ".ndjson": read_ndjson,
-    ".bin": read_bin,
-    ".svg": lambda path: [read_svg(path)],
-    ".json": lambda path: [read_json(path)],
-}
+OWN: dict[str, Callable[[Path], Sketch]] = {".svg": read_svg, ".json": read_json}
+"""Readers of files that hold one sketch."""
 
 
 def read_folder(path: Path) -> Iterator[Sketch]:
     """All .svg and .json sketches below a folder, sorted by path."""
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in (".svg", ".json"))
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in OWN)
     if not files:
         raise DataError(f"{path} holds no .svg or .json sketch.")
     for file in files:
-        yield from READERS[file.suffix.lower()](file)
+        yield OWN[file.suffix.lower()](file)

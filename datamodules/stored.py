@@ -1,7 +1,8 @@
-"""Strokes painted once, by several processes, and kept in a small file each few thousand: for renderers that run on the CPU."""
+"""Strokes painted once, by several processes, and kept in files: for renderers that run on the CPU."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import multiprocessing
@@ -10,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cached_property
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -21,53 +23,81 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 import renderers
-from datamodules.base import DataError, DataModule, checksum, data_root
-from datamodules.strokes import Strokes
+from datamodules.files import DataError, checksum, data_root
+from datamodules.strokes import PainterData
 from renderers import Renderer
 from renderers.files import atomic_write, replacing
 from renderers.pixels import blend
 
 FORMAT = "strokezoo-strokes-1"
 SHARD = 2048  # strokes in a file
-LEVELS = 31  # steps of opacity that are kept: an error of at most 1.6 %, so that a stroke takes a twentieth of its pixels' bytes
+LEVELS = 31  # steps of opacity that are kept: off by 1.6 % at most, and a stroke takes a twentieth of its pixels' bytes
 COLOURS = "red green blue"
 MOST = 1 << 24  # strokes
 LARGEST_SHARD = 1 << 26  # bytes
 
 
 def coloured(renderer: Renderer) -> bool:
+    """Whether a renderer's strokes have a colour each."""
     return all(c in renderer.actions for c in COLOURS.split())
+
+
+def on_white(renderer: Renderer) -> Renderer:
+    """A copy of a renderer that paints on white paper."""
+    copied = copy.copy(renderer)
+    copied.background = (1.0,) * renderer.channels
+    return copied
 
 
 @torch.no_grad()
 def inks(renderer: Renderer, strokes: Tensor, size: int) -> Tensor:
-    """Opacity (N, size, size) in [0, 1] of single strokes (N, A): painted in black on white; by a renderer of one channel, in its ink."""
+    """Opacity of single strokes: of black ones on white; of a renderer without colours, of its own on its paper.
+
+    Args:
+        renderer: paints them.
+        strokes: (N, A).
+        size: pixels of a side.
+
+    Returns:
+        (N, size, size) in [0, 1].
+    """
     if not coloured(renderer):
         return (renderer.render(strokes[:, None], size) - torch.tensor(renderer.background).mean()).abs().mean(1)
     black = strokes.clone()
     black[:, [renderer.actions[c] for c in COLOURS.split()]] = 0
-    renderer.background = (1.0, 1.0, 1.0)
-    return 1 - renderer.render(black[:, None], size).mean(1)
+    return 1 - on_white(renderer).render(black[:, None], size).mean(1)
 
 
 def painted(renderer: Renderer, canvas: Tensor, action: Tensor, ink: Tensor) -> Tensor:
-    """Canvases (B, C, S, S) under strokes (B, A) of opacity ink (B, S, S): the blend of every renderer whose stroke has one colour."""
+    """Canvases under strokes whose opacity is known: the blend of every renderer whose stroke has one colour.
+
+    Args:
+        renderer: whose strokes they are.
+        canvas: (B, C, S, S) in [0, 1].
+        action: the strokes (B, A); only their colours count here.
+        ink: their opacity (B, S, S) in [0, 1].
+
+    Returns:
+        (B, C, S, S).
+    """
     if coloured(renderer):
         return blend(canvas, ink, renderer.actions.select(action, COLOURS))
     return blend(canvas, ink, 1 - torch.tensor(renderer.background, device=action.device).expand(len(action), -1))
 
 
 def check_colour(renderer: Renderer, size: int) -> None:
-    """ValueError if its strokes are more than one colour in one opacity: such a brush cannot be kept as an opacity."""
-    if coloured(renderer):
-        strokes = renderer.actions.random(16, generator=torch.Generator().manual_seed(1))
-        strokes[:, [renderer.actions[c] for c in COLOURS.split()]] = torch.tensor([0.9, 0.3, 0.1])
-        ink, seeded = inks(renderer, strokes, size), renderer.render(strokes[:, None], size)
-        again = painted(renderer, renderer.blank(16, size), strokes, ink)
-        if (again - seeded).abs().mean() > 0.02 * ink.mean() + 1e-4:
-            raise ValueError(
-                f"{renderer.name!r} changes the colour of its paint along a stroke, so its strokes cannot be kept as opacities"
-            )
+    """ValueError if a stroke has more than one colour: then its opacity does not say all of it."""
+    if not coloured(renderer):
+        return
+    strokes = renderer.actions.random(16, generator=torch.Generator().manual_seed(1))
+    strokes[:, [renderer.actions[c] for c in COLOURS.split()]] = torch.tensor([0.9, 0.3, 0.1])
+    ink, paper = inks(renderer, strokes, size), on_white(renderer)
+    from_ink = painted(paper, paper.blank(16, size), strokes, ink)
+    if (from_ink - paper.render(strokes[:, None], size)).abs().mean() > 0.02 * ink.mean() + 1e-4:
+        raise ValueError(
+            f"{renderer.name!r} changes the colour of its paint along a stroke,"
+            " so its strokes cannot be kept as opacities"
+        )
 
 
 def shard(plan: dict[str, Any], k: int, path: Path) -> int:
@@ -78,13 +108,13 @@ def shard(plan: dict[str, Any], k: int, path: Path) -> int:
     keep = columns(renderer)
     generator = torch.Generator().manual_seed(plan["seed"] * 1_000_003 + k)
     codes = (renderer.actions.random(n, generator=generator) * 65535).round().int().numpy().astype(np.uint16)
-    made = []
+    pictures = []
     for part in torch.from_numpy(codes.astype(np.float32) / 65535).split(64):
         levels = (inks(renderer, part, plan["size"]) * LEVELS).round().clamp(0, LEVELS).byte().numpy()
-        made += [pack(level) for level in levels]
-    ends = np.cumsum([len(m) for m in made]).astype(np.uint32)
+        pictures += [pack(level) for level in levels]
+    ends = np.cumsum([len(picture) for picture in pictures]).astype(np.uint32)
     with replacing(path) as part_path, part_path.open("wb") as f:
-        np.savez(f, codes=codes[:, keep], ends=ends, data=np.frombuffer(b"".join(made), np.uint8))
+        np.savez(f, codes=codes[:, keep], ends=ends, data=np.frombuffer(b"".join(pictures), np.uint8))
     return n
 
 
@@ -126,9 +156,21 @@ def columns(renderer: Renderer) -> list[int]:
 
 
 def make(renderer: str, n: int, out: Path, size: int = 64, seed: int = 0, processes: int | None = None) -> Path:
-    """Paint n random strokes into a folder, in parallel; files that are there already are kept, so a broken-off run goes on.
+    """Paint random strokes into a folder, in parallel; a run that was broken off goes on.
 
-    Raises ValueError for a wrong plan, or one that is not that of the folder's files.
+    Args:
+        renderer: its name.
+        n: strokes, 1 to MOST.
+        out: the folder.
+        size: pixels of a side, 8 to 1024.
+        seed: of the strokes, at least 0.
+        processes: 1 to 256; None: as many as there are cores.
+
+    Returns:
+        The folder's index, strokes.json.
+
+    Raises:
+        ValueError: another range, a renderer whose strokes have several colours, or a folder that holds other strokes.
     """
     if not (
         1 <= n <= MOST and 8 <= size <= 1024 and 0 <= seed < 1 << 31 and (processes is None or 1 <= processes <= 256)
@@ -142,7 +184,8 @@ def make(renderer: str, n: int, out: Path, size: int = 64, seed: int = 0, proces
     out.mkdir(parents=True, exist_ok=True)
     if index.exists() and (old := read_index(index)) != plan | {"sums": old["sums"]}:
         raise ValueError(
-            f"{out} holds other strokes ({old['n']} of {old['renderer']}, {old['size']}²): choose another --out, or delete it"
+            f"{out} holds other strokes ({old['n']} of {old['renderer']}, {old['size']}²):"
+            " choose another --out, or delete it"
         )
     if not index.exists():
         write_index(index, plan | {"sums": []})
@@ -150,8 +193,8 @@ def make(renderer: str, n: int, out: Path, size: int = 64, seed: int = 0, proces
     missing = [k for k, path in enumerate(paths) if not path.exists()]
     done = n - sum(min(SHARD, n - k * SHARD) for k in missing)
     with tqdm(total=n, initial=done, unit=" strokes", desc=renderer) as bar:
-        for made in painted_shards(plan, paths, missing, processes or os.cpu_count() or 1):
-            bar.update(made)
+        for count in painted_shards(plan, paths, missing, processes or os.cpu_count() or 1):
+            bar.update(count)
     write_index(index, plan | {"sums": [checksum(path, "sha256") for path in paths]})
     return index
 
@@ -184,7 +227,10 @@ def read_index(path: Path) -> dict[str, Any]:
 
 
 class Packed(Dataset[Any]):
-    """Strokes of a folder: items (columns (A',) float32, opacity (S, S) uint8 of LEVELS). In memory, packed; unpacked a batch at a time."""
+    """Strokes of a folder, in memory, packed: unpacked a batch at a time.
+
+    Items are the columns that shape a stroke (A',) float32, and its opacity (S, S) uint8, 0 to LEVELS.
+    """
 
     def __init__(self, folder: Path, plan: dict[str, Any], width: int):
         self.size, self.codes, self.packed = plan["size"], np.empty((0, width), np.uint16), list[bytes]()
@@ -235,45 +281,43 @@ class Packed(Dataset[Any]):
         return len(self.packed)
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        rows = np.asarray(indices)
-        levels = np.stack([unpack(self.packed[i], self.size) for i in rows.tolist()])
-        return torch.from_numpy(self.codes[rows].astype(np.float32) / 65535), torch.from_numpy(levels)
+        chosen = np.asarray(indices)
+        levels = np.stack([unpack(self.packed[i], self.size) for i in chosen.tolist()])
+        return torch.from_numpy(self.codes[chosen].astype(np.float32) / 65535), torch.from_numpy(levels)
 
 
-class StoredStrokes(Strokes):
-    """Single strokes that :func:`make` (``zoo strokes``) has painted; the last twentieths, of at most 2,000 each, validate and test.
+class StoredStrokes(PainterData):
+    """Single strokes that ``zoo strokes`` has painted (see :func:`make`).
 
-    Batches are dicts: canvas (B, C, S, S), the blank paper; action (B, A), its colour at random; next (B, C, S, S); ink (B, 1, S, S).
-    folder: where they are, below ``root``. They have the size at which they were painted, whatever ``image_size`` says.
+    The last two twentieths, of at most 2,000 strokes each, validate and test.
+
+    Batches are those of all :class:`PainterData`, each stroke on the blank paper and in a random colour, and ink (B, 1,
+    S, S), its opacity in [0, 1].
+
+    Args:
+        folder: where the strokes are, below ``root``. They have the size S at which they were painted.
+        root: the folder that holds all data; None: $ZOO_DATA, or else the user's cache.
+        batch_size: B, strokes.
     """
 
     def __init__(self, folder: str, root: str | None = None, batch_size: int = 64):
-        DataModule.__init__(self, root, batch_size)
-        self.path = data_root(root) / folder
-        self.plan = read_index(self.path / "strokes.json")
-        self.renderer = renderers.get(self.plan["renderer"])
-        self.image_size, self.keep = self.plan["size"], columns(self.renderer)
+        path = data_root(root) / folder
+        plan = read_index(path / "strokes.json")
+        super().__init__(root, batch_size, image_size=plan["size"])
+        self.path, self.plan = path, plan
+        self.renderer = renderers.get(plan["renderer"])
+        self.keep = columns(self.renderer)
 
-    def prepare_data(self) -> None:
-        return
+    @cached_property
+    def strokes(self) -> Packed:
+        """All strokes of the folder."""
+        return Packed(self.path, self.plan, len(self.keep))
 
-    def setup(self, stage: str | None = None) -> None:
-        if not self.datasets:
-            whole = Packed(self.path, self.plan, len(self.keep))
-            n = len(whole)
-            held = min(2000, -(-n // 20))
-            parts = {
-                "train": range(max(1, n - 2 * held)),
-                "val": range(n - 2 * held, n - held),
-                "test": range(n - held, n),
-            }
-            self.datasets = {name: Part(whole, part) for name, part in parts.items()}
-
-    def count(self, name: str) -> int:
-        return DataModule.count(self, name)
-
-    def batches(self, name: str, generator: torch.Generator) -> list[Any]:
-        return DataModule.batches(self, name, generator)
+    def split(self, name: str) -> Part:
+        n = len(self.strokes)
+        held = min(2000, -(-n // 20))
+        first, last = {"train": (0, max(1, n - 2 * held)), "val": (n - 2 * held, n - held), "test": (n - held, n)}[name]
+        return Part(self.strokes, range(first, last))
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
         shape, level = batch
@@ -281,12 +325,8 @@ class StoredStrokes(Strokes):
         action = torch.rand(len(shape), len(self.renderer.actions), device=shape.device)
         action[:, self.keep] = shape
         canvas = self.renderer.blank(len(shape), self.image_size, shape.device)
-        return {
-            "action": action,
-            "ink": ink[:, None],
-            "canvas": canvas,
-            "next": painted(self.renderer, canvas, action, ink),
-        }
+        after = painted(self.renderer, canvas, action, ink)
+        return {"action": action, "ink": ink[:, None], "canvas": canvas, "next": after}
 
 
 class Part(Dataset[Any]):

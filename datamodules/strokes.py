@@ -1,4 +1,4 @@
-"""Random strokes of a renderer, made on the training device: what painters learn from."""
+"""What painters learn from, and the usual kind of it: random strokes of a renderer, made on the training device."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from torch.utils.data import Dataset
 
 import renderers
 from datamodules.base import DataModule, done
+from renderers import Renderer
 
 VALIDATION, TEST = (
     1 << 30,
     1 << 31,
-)  # where these splits' seeds start; training's are below. The generator takes 32 bits of a seed
+)  # where these splits' seeds start; training's are below. torch takes 32 bits of a seed
 
 
 class Seeds(Dataset[int]):
@@ -28,12 +29,31 @@ class Seeds(Dataset[int]):
         return self.first + i
 
 
-class Strokes(DataModule):
-    """Rollouts (x_n, y_{n+1}, x_{n+1}) of a renderer (Canvas-Drawer §3.2): uniform random actions, a reset every ``reset`` strokes.
+class PainterData(DataModule):
+    """Strokes of one renderer on canvases: what painters learn from.
 
-    Batches are dicts: canvas (B, C, S, S), action (B, A), next (B, C, S, S), with B = batch_size rounded up to whole rollouts. ``reset=1``
-    gives single strokes on the blank canvas. A batch follows from its seed alone, so runs repeat and an epoch is ``steps`` batches.
-    fixed: columns that are not random, and their values.
+    Batches are dicts, of the channels C and the columns A of the renderer: canvas (B, C, S, S) in [0, 1], before the
+    stroke; action (B, A) in [0, 1], the stroke; next (B, C, S, S), after it.
+    """
+
+    renderer: Renderer
+
+
+class Strokes(PainterData):
+    """Random strokes of a renderer, painted one over another on the training device (rollouts: Canvas-Drawer §3.2).
+
+    Strokes are uniform in [0, 1]. A batch follows from its seed alone, so runs repeat. B is ``batch_size`` rounded up
+    to whole rollouts.
+
+    Args:
+        renderer: name of the renderer; ``zoo renderers`` lists them.
+        reset: strokes of a rollout, after which the canvas is blank again; 1: each stroke alone, on the blank canvas.
+        steps: batches of an epoch; the next epoch has other strokes.
+        val_steps: batches that validate, and as many that test; always the same.
+        batch_size: B, strokes.
+        image_size: S, pixels of the canvas's side.
+        seed: another one gives other strokes.
+        fixed: columns that are not random, and their values in [0, 1], such as ``{r0: 0.1}``.
     """
 
     def __init__(
@@ -50,13 +70,8 @@ class Strokes(DataModule):
         super().__init__(batch_size=batch_size, image_size=image_size)
         if min(reset, steps, val_steps, batch_size) < 1:
             raise ValueError("Strokes: reset, steps, val_steps and batch_size must be at least 1")
-        self.renderer, self.reset, self.steps, self.val_steps, self.seed = (
-            renderers.get(renderer),
-            reset,
-            steps,
-            val_steps,
-            seed,
-        )
+        self.renderer, self.seed = renderers.get(renderer), seed
+        self.reset, self.steps, self.val_steps = reset, steps, val_steps
         self.fixed = {self.renderer.actions[name]: value for name, value in (fixed or {}).items()}
         self.renderer.actions.check(torch.tensor([self.fixed.get(i, 0.0) for i in range(len(self.renderer.actions))]))
 
@@ -81,7 +96,12 @@ class Strokes(DataModule):
 
     @torch.no_grad()
     def rollouts(self, seed: int, device: torch.device | None = None) -> dict[str, Tensor]:
-        """One batch, from its seed."""
+        """One batch.
+
+        Args:
+            seed: below 2³²; the same one gives the same batch.
+            device: where it is made.
+        """
         generator = torch.Generator(device or "cpu").manual_seed(seed)
         n = -(-self.batch_size // self.reset)
         actions = self.renderer.actions.random(n, self.reset, generator=generator, device=device)

@@ -6,11 +6,15 @@ from typing import ClassVar
 
 import torch
 
-from datamodules.base import DataError, DataModule, Images
+from datamodules.base import DataModule, Images
+from datamodules.files import DataError
 
 
 class SVHN(DataModule):
-    """Street View House Numbers: 73,257 + 26,032 colour digits; the last 5,000 of the training part validate."""
+    """SVHN (Netzer et al., 2011): 73,257 + 26,032 digits of house numbers, in colour.
+
+    The last 5,000 of the training part validate.
+    """
 
     licence = "non-commercial use only"
     folder = "svhn"

@@ -11,11 +11,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from jsonargparse import ArgumentParser
 from PIL import Image
 from tiny_files import digits, idx, write_omniglot
 
 import datamodules
-from datamodules.base import DataError, Remote, download, hold_out, resize
+from datamodules.base import hold_out, resize
+from datamodules.files import DataError, Remote, download
 from datamodules.omniglot import random_affine
 from datamodules.strokes import TEST, VALIDATION
 
@@ -335,10 +337,20 @@ def test_image_folder_errors(tmp_path, image_folder):
     parts = [data.split(s) for s in ("train", "val", "test")]
     where = [(p, p.files.index(bad)) for p in parts if bad in p.files]
     assert len(where) == 1
-    with pytest.raises(DataError, match=r"bad\.png is not a whole image"):
+    with pytest.raises(DataError, match=r"bad\.png is not an image that Pillow can read"):
         where[0][0][where[0][1]]
     with pytest.raises(ValueError, match="channels is 1 or 3"):
         datamodules.ImageFolder(str(image_folder), channels=2)
+
+
+@pytest.mark.parametrize("name", [n for n in datamodules.__all__ if n != "Images"])
+def test_every_option_is_explained(name):
+    """As ``zoo fit --data.help datamodules.NAME`` shows it, inherited options too."""
+    parser = ArgumentParser(exit_on_error=False)
+    options = parser.add_class_arguments(getattr(datamodules, name), "data")
+    missing = [a.dest for a in parser._actions if a.dest.startswith("data.") and not a.help]
+    assert options
+    assert missing == []
 
 
 def test_root_is_the_argument_then_the_environment_then_a_cache(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from tiny_files import write_plans
 
 import datamodules
 import renderers
-from datamodules.base import DataError
+from datamodules.files import DataError
 from datamodules.floorplans import MOST, ROOMS
 from datamodules.lines import line_art
 
@@ -104,7 +104,7 @@ def test_pairs_are_read(tmp_path):
             lambda f: Image.new("RGB", (40, 40), (255, 0, 255)).save(f / "rooms" / "02.png"),
             r"unknown colour \(255, 0, 255\); recolour",
         ),
-        (lambda f: (f / "rooms" / "02.png").write_text("no"), r"02.png is not a whole image"),
+        (lambda f: (f / "rooms" / "02.png").write_text("no"), r"02.png is not an image that Pillow can read"),
         (lambda f: Image.new("1", (9000, 9000)).save(f / "plans" / "02.png"), r"9000 × 9000 pixels"),
         (lambda f: (f / "rooms" / "02.png").unlink(), r"02 is only in one of the folders"),
         (lambda f: [p.unlink() for p in (f / "plans").iterdir()], r"plans holds no image"),

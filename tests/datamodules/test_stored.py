@@ -13,7 +13,7 @@ from tiny_files import has_mypaint
 import datamodules
 import renderers
 from datamodules import stored
-from datamodules.base import DataError
+from datamodules.files import DataError
 
 
 @pytest.fixture
@@ -45,6 +45,33 @@ def test_what_is_stored_is_what_the_renderer_paints(tmp_path, monkeypatch, rende
             b["next"] = stored.painted(exact, exact.blank(8, 24), b["action"], b["ink"][:, 0])
         real = exact.render(b["action"][:, None], 24)
         assert (real - b["next"]).abs().max() < 0.6 / stored.LEVELS
+
+
+def test_taking_the_ink_of_strokes_leaves_their_renderer_as_it_was():
+    renderer = renderers.get("rectangle")
+    strokes = renderer.actions.random(4, generator=torch.Generator().manual_seed(0))
+    before = renderer.render(strokes[:, None], 16)
+    ink = stored.inks(renderer, strokes, 16)
+    assert renderer.background == (0.0, 0.0, 0.0)
+    assert torch.equal(renderer.render(strokes[:, None], 16), before)
+    black_paper = stored.painted(renderer, renderer.blank(4, 16), strokes, ink)
+    assert (black_paper - before).abs().max() < 1e-5
+
+
+class TwoColours(type(renderers.get("rectangle"))):
+    """On the left, red and blue change places."""
+
+    def paint(self, canvas, action):
+        left, right = super().paint(canvas, action).chunk(2, -1)
+        return torch.cat([left.flip(1), right], -1)
+
+
+def test_strokes_of_several_colours_are_refused():
+    renderer = renderers.get("rectangle")
+    stored.check_colour(renderer, 32)
+    renderer.__class__ = TwoColours
+    with pytest.raises(ValueError, match="changes the colour of its paint along a stroke"):
+        stored.check_colour(renderer, 32)
 
 
 def test_batches_follow_from_the_seed_and_parts_do_not_meet(folder):

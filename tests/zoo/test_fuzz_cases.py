@@ -12,7 +12,7 @@ from test_security import folder, npy, npz
 
 import zoo
 from datamodules import mnist, sketch_files
-from datamodules.base import DataError
+from datamodules.files import DataError
 from datamodules.folder import Files
 from datamodules.pictures import Archive
 from zoo.base.images import ImageError, read

@@ -13,7 +13,7 @@ from torch import nn
 import renderers
 import zoo
 from datamodules import Strokes, stored
-from datamodules.base import DataError
+from datamodules.files import DataError
 from renderers import Drawing
 from zoo.checkpoints import catalogue, loading
 from zoo.cli import main as cli
@@ -382,7 +382,7 @@ def test_weights_of_a_classifier(tmp_path, monkeypatch):
 def test_the_official_file_is_checked(tmp_path, monkeypatch):
     (tmp_path / "other.pth").write_bytes(b"x" * 1000)
     monkeypatch.setattr(classifiers, "fetch_official", classifiers.fetch_official)
-    from datamodules.base import Remote, download
+    from datamodules.files import Remote, download
 
     with pytest.raises(DataError, match="expected 1000 bytes with " + classifiers.SHA256):
         download(Remote(((tmp_path / "other.pth").as_uri(),), 1000, classifiers.SHA256), tmp_path / "w.pth")

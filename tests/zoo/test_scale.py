@@ -114,7 +114,8 @@ def test_bf16_and_accumulated_gradients(method, tmp_path):
 def test_fewer_validation_batches_than_ranks():
     """Every rank gets some, and together they are all of it; with too few items, one clear error."""
     import datamodules
-    from datamodules.base import Batches, DataError
+    from datamodules.base import Batches
+    from datamodules.files import DataError
 
     data = datamodules.Strokes(val_steps=3)
     data.setup("validate")

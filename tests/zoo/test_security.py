@@ -21,7 +21,7 @@ from safetensors.torch import save as to_safetensors
 
 import zoo
 from datamodules import mnist, omniglot, sketch_files
-from datamodules.base import DataError
+from datamodules.files import DataError
 from datamodules.folder import Files
 from renderers.drawing import Drawing, DrawingError
 from zoo.base.images import ImageError, read

@@ -171,7 +171,10 @@ def test_conflicts_are_errors(zoo_list, image_folder, tmp_path, capsys):
         ),
         (("--init_from", "tiny-drawer", "--model", "CanvasNetwork", *strokes), "its class is"),
         (("--init_from", "tiny-drawer", *strokes), "learns from a data module of images"),
-        (("--init_from", "tiny-canvas", *data), "CanvasNetwork learns from Strokes, not from ImageFolder"),
+        (
+            ("--init_from", "tiny-canvas", *data),
+            "CanvasNetwork learns from Strokes or StoredStrokes, not from ImageFolder",
+        ),
         (("--model", "SketchRNN", *data), "SketchRNN learns from Sketches, not from ImageFolder"),
         (("--model", "CanvasDrawer", *sources), "not from Sketches"),
         (("--init_from", tmp_path / "nowhere", *data), "no checkpoint"),

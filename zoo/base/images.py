@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
+from datamodules.files import DataError
+from datamodules.image_files import open_image
 from datamodules.lines import line_art
 
 SAMPLES = {
@@ -19,7 +21,7 @@ SAMPLES = {
     "chelsea": "chelsea.png",
     "coffee": "coffee.png",
 }  # photographs in scikit-image
-SMALLEST, MOST_PIXELS = 8, 100_000_000
+SMALLEST = 8  # pixels of a side
 SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N", "I"}
 
 
@@ -35,33 +37,6 @@ def sample(name: str) -> Path:
     if spec is None or spec.origin is None:
         raise ImageError("the sample images come with scikit-image: pip install scikit-image")
     return Path(spec.origin).parent / "data" / SAMPLES[name]  # without importing it, which takes a second
-
-
-def open_image(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise ImageError(
-                    f"{path} has {image.width}×{image.height} pixels; at most {MOST_PIXELS:,} are read. Scale it down."
-                )
-            if getattr(image, "n_frames", 1) > 1:
-                raise ImageError(f"{path} is an animation of {image.n_frames} frames; give one still image.")  # type: ignore[attr-defined]
-            image.load()
-            return ImageOps.exif_transpose(image)
-    except FileNotFoundError as e:
-        raise ImageError(f"no file {path}") from e
-    except IsADirectoryError as e:
-        raise ImageError(f"{path} is a folder; give an image file.") from e
-    except UnidentifiedImageError as e:
-        raise ImageError(f"{path} is not an image that Pillow can read (PNG, JPEG, WebP, …).") from e
-    except ImageError:
-        raise
-    except Image.DecompressionBombError as e:
-        raise ImageError(
-            f"{path} claims too many pixels ({e}); at most {MOST_PIXELS:,} are read. Scale it down."
-        ) from e
-    except Exception as e:  # Pillow raises what the bytes lead it to
-        raise ImageError(f"{path} is not a whole image: {e}. Fetch it again.") from e
 
 
 def pil_to_array(image: Image.Image) -> np.ndarray:
@@ -83,7 +58,11 @@ def read(image: Any, channels: int) -> Tensor:
     """
     if isinstance(image, (str, os.PathLike)):
         name = os.fspath(image)
-        image = open_image(sample(name.removeprefix("sample:")) if name.startswith("sample:") else Path(name))
+        path = sample(name.removeprefix("sample:")) if name.startswith("sample:") else Path(name)
+        try:
+            image = open_image(path, still=True)
+        except DataError as e:
+            raise ImageError(str(e)) from e
         what = name
     else:
         what = f"the {type(image).__name__}"

@@ -11,18 +11,18 @@ from torch import Tensor
 from torchmetrics import MeanSquaredError
 
 import renderers
-from datamodules import Strokes
+from datamodules.strokes import PainterData
 from renderers import Box, Outline, Renderer
 
 
 class Painter(LightningModule, Renderer):
     """A network that imitates a renderer, and is one: it shares the other's action space, and its :meth:`paint` has gradients.
 
-    To implement: :meth:`paint` and a training step. Batches come from ``datamodules.Strokes``.
+    To implement: :meth:`paint` and a training step. Batches come from ``datamodules.Strokes`` or ``datamodules.StoredStrokes``.
     renderer: name of the renderer to imitate. lr: learning rate of Adam.
     """
 
-    learns_from: ClassVar[type[Strokes]] = Strokes
+    learns_from: ClassVar[type[PainterData]] = PainterData  # type: ignore[type-abstract]
     differentiable = True
     unpublished: ClassVar[tuple[str, ...]] = ()  # what the names of weights begin with that only learning needs
     moved: ClassVar[dict[str, str]] = {}  # see ``Drawer``

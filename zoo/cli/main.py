@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
 
 def of_worker(text: str) -> str:
     """What a loading process had to say, without the traceback that torch wraps around it."""
-    return text.strip().rsplit("datamodules.base.DataError: ", 1)[-1] if "Original Traceback" in text else text
+    return text.strip().rsplit("datamodules.files.DataError: ", 1)[-1] if "Original Traceback" in text else text
 
 
 def main(argv: list[str] | None = None) -> int:

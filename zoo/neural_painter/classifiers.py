@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from datamodules.base import DataError, Remote, data_root, download
+from datamodules.files import DataError, Remote, data_root, download
 from renderers import nearest
 
 MEAN, STD = (

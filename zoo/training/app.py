@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 import datamodules
+from datamodules.strokes import PainterData
 from zoo.checkpoints import CheckpointError, load
 from zoo.checkpoints.loading import find
 from zoo.checkpoints.methods import arguments, classes, method_class
@@ -115,10 +116,11 @@ def check_data(model: Any, data: Any) -> None:
     Raises:
         ValueError: If the data is of another kind.
     """
-    kinds = (datamodules.Strokes, datamodules.Sketches)
+    kinds = (PainterData, datamodules.Sketches)
     wanted = model.learns_from
     if not (isinstance(data, wanted) if wanted else not isinstance(data, kinds)):
-        needs = wanted.__name__ if wanted else "a data module of images, such as ImageFolder"
+        names = [n for n in datamodules.__all__ if wanted and issubclass(getattr(datamodules, n), wanted)]
+        needs = " or ".join(names) or "a data module of images, such as ImageFolder"
         raise ValueError(f"{type(model).__name__} learns from {needs}, not from {type(data).__name__}: change --data")
 
 
