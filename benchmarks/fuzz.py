@@ -201,7 +201,7 @@ def parsers() -> dict[str, Parser]:
         zoo.CanvasDrawer("bezier-width", steps=1, image_size=16, windows=[32, 16], stop_cost=0.1, halvings=2),
         zoo.SketchRNN(encoder_size=4, decoder_size=4, z_size=2, mixtures=1),
         zoo.NeuralRenderer(size=32, width=0.125),
-        zoo.SARA(image_size=16, width=0.125, steps=9, levels=[1, 2], discount=0.0),
+        zoo.SARA(image_size=16, width=0.125, steps=9, levels=[1, 2], learning={"discount": 0.0}),
     )
     for i, other in enumerate(others):
         configs.append(json.loads((loading.save(other, HERE / f"other{i}", "tiny") / "config.json").read_text()))

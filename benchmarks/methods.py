@@ -97,11 +97,11 @@ def neural_renderer(folder: Path) -> list[str]:
 
 def sara(folder: Path) -> list[str]:
     model = ["--model", "SARA", "--model.image_size=16", "--model.width=0.125", "--model.steps=3", "--model.bundle=2"]
-    learning = ["--model.batch=4", "--model.updates=1", "--model.episodes=10", "--model.warmup=0"]
+    rounds = [f"--model.rounds.{option}" for option in ("updates=1", "batch=4", "episodes=10", "warmup=0")]
     root = f"--data.root={images(folder / 'images')}"
     return [
         *model,
-        *learning,
+        *rounds,
         "--data",
         "ImageFolder",
         root,

@@ -419,10 +419,15 @@ def test_recipes_train(recipe, data_root, zoo_list, tmp_path, monkeypatch):
             "--model.image_size=16",
             "--model.width=0.125",
             "--model.painter=null",
-            "--model.batch=2",
-            "--model.updates=1",
+            "--model.rounds.batch=2",
+            "--model.rounds.updates=1",
         ]
-        small += ["--model.warmup=0", "--model.episodes=4", "--data.image_size=16", "--trainer.precision=32"]
+        small += [
+            "--model.rounds.warmup=0",
+            "--model.rounds.episodes=4",
+            "--data.image_size=16",
+            "--trainer.precision=32",
+        ]
     elif config["model"]["class_path"] == "zoo.NeuralRenderer":
         small += ["--model.size=32", "--model.width=0.125", "--data.image_size=32"]
     elif config["model"]["init_args"].get("renderer", "").startswith("mypaint"):

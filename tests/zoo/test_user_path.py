@@ -138,7 +138,7 @@ def test_the_readmes_examples_run(command, tmp_path):
         "ImageFolder": (lambda: zoo.CanvasDrawer(steps=1), ["--data.batch_size=4"]),
         "Sketches": (lambda: zoo.SketchRNN(encoder_size=4, decoder_size=4, z_size=2), ["--data.batch_size=4"]),
         "sara-celeba": (
-            lambda: zoo.SARA(image_size=16, width=0.125, steps=2, batch=4, updates=1, warmup=0),
+            lambda: zoo.SARA(image_size=16, width=0.125, steps=2, rounds={"batch": 4, "updates": 1, "warmup": 0}),
             ["--data.batch_size=4"],
         ),
     }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from datamodules.base import resize
 from renderers import Box
 
 
@@ -23,14 +25,89 @@ def boxes(tiles: int) -> list[Box]:
     return [(x / tiles, y / tiles, (x + 1) / tiles, (y + 1) / tiles) for y in range(tiles) for x in range(tiles)]
 
 
+def part(image: Tensor, box: Box) -> Tensor:
+    """The pixels (…, h, w) of an image (…, H, W) that lie in a box."""
+    height, width = image.shape[-2:]
+    left, top, right, bottom = (round(v * n) for v, n in zip(box, (width, height, width, height), strict=True))
+    return image[..., top:bottom, left:right]
+
+
+def parts(images: Tensor, where: list[Box], size: int) -> Tensor:
+    """One part of each image, resized.
+
+    Args:
+        images: (B, C, H, W).
+        where: A box for each image. Boxes of the same width are resized together.
+        size: Side of the results in pixels.
+
+    Returns:
+        (B, C, size, size).
+    """
+    by_width: dict[float, list[int]] = {}
+    for i, (left, _, right, _) in enumerate(where):
+        by_width.setdefault(right - left, []).append(i)
+    groups = list(by_width.values())
+    resized = [resize(torch.stack([part(images[i], where[i]) for i in group]), size) for group in groups]
+    order = torch.tensor([i for group in groups for i in group]).argsort()
+    return torch.cat(resized)[order.to(images.device, non_blocking=True)]
+
+
+def worst(canvas: Tensor, target: Tensor, tiles: int, count: int) -> Tensor:
+    """The tiles of each canvas that differ most from the target's, by mean squared error.
+
+    Args:
+        canvas: (B, C, H, W).
+        target: Likewise.
+        tiles: Tiles each way.
+        count: How many of the tiles ** 2 to name.
+
+    Returns:
+        Their numbers (B, count), counted row by row; the worst first.
+    """
+    size = canvas.shape[-2] // tiles, canvas.shape[-1] // tiles
+    error = F.avg_pool2d((canvas - target).square().mean(1, keepdim=True), size)
+    return error.flatten(1).topk(count).indices
+
+
+def worst_of_each_part(canvas: Tensor, target: Tensor, tiles: int, parts: int, count: int) -> Tensor:
+    """The worst tiles of each part of one large canvas.
+
+    Args:
+        canvas: (1, C, H, W).
+        target: Likewise.
+        tiles: Tiles of the whole canvas each way, a multiple of ``parts``.
+        parts: Parts of the canvas each way.
+        count: How many tiles of each part to choose; 0 for all.
+
+    Returns:
+        (tiles, tiles) booleans on the CPU.
+    """
+    if not count:
+        return torch.ones(tiles, tiles, dtype=torch.bool)
+    each = tiles // parts
+    numbers = worst(split(canvas, parts), split(target, parts), each, count).cpu()
+    chosen = torch.zeros(parts**2, each**2, dtype=torch.bool).scatter_(1, numbers, True)
+    return chosen.view(parts, parts, each, each).permute(0, 2, 1, 3).reshape(tiles, tiles)
+
+
 Phase = tuple[int, int]
+"""The first row and the first column, 0 or 1, of every second tile each way."""
 
 
 class Windows:
-    """A canvas (1, 3, H, W) of d × d tiles on which each tile is painted in a window that reaches half a tile beyond it on every side, so
-    that strokes may leave their tile. The windows of a phase, every second tile each way, touch no common pixel: they are one batch.
+    """A canvas of d × d tiles. Each tile is painted in a window that reaches half a tile beyond it on every side, so
+    that strokes may leave their tile. The windows of a phase, every second tile each way, share no pixel: they are one
+    batch. A single tile is the whole canvas, and its window is no larger.
 
-    A single tile is the whole canvas, and its window no larger. tile: (height, width) of one, even numbers of pixels.
+    Args:
+        canvas: (1, 3, H, W), each side an even number of pixels times ``tiles``.
+        tiles: Tiles each way, d.
+
+    Attributes:
+        tile: (height, width) of a tile in pixels.
+        size: (height, width) of a window in pixels.
+        phases: All phases; together they paint every tile once.
+        box: Where a tile lies in its window.
     """
 
     def __init__(self, canvas: Tensor, tiles: int):
@@ -43,7 +120,10 @@ class Windows:
         self.padded = F.pad(canvas, (x, x, y, y))
         self.phases = [(a, b) for a in (0, 1)[:tiles] for b in (0, 1)[:tiles]]
         self.box = (0.25, 0.25, 0.75, 0.75) if tiles > 1 else (0.0, 0.0, 1.0, 1.0)
-        """Where its tile lies in a window."""
+
+    def of_phase(self, phase: Phase, grid: Tensor) -> Tensor:
+        """The values (n,) of a phase, in the order of :meth:`get`, from a grid (tiles, tiles) of one value per tile."""
+        return grid[phase[0] :: 2, phase[1] :: 2].flatten()
 
     def view(self, phase: Phase) -> Tensor:
         """All windows of a phase, as a view of the canvas: (1, C, rows, columns, height, width)."""
@@ -78,7 +158,8 @@ class Windows:
         return [(x / d, y / d, (x + 1) / d, (y + 1) / d) for y in range(phase[0], d, 2) for x in range(phase[1], d, 2)]
 
     def zooms(self, phase: Phase) -> list[Box]:
-        """Where the whole canvas lies, as seen from the windows of a phase: placing strokes there makes them those of a window."""
+        """Where the whole canvas lies, seen from each window of a phase. Strokes of the canvas that are placed there
+        become strokes of the window."""
         left, top, right, bottom = self.box
         seen = []
         for x0, y0, x1, y1 in self.boxes(phase):

@@ -13,12 +13,23 @@ from zoo.base.layers import TReLU
 
 GRID = 16  # side of the map that the fully-connected layers end in
 
+Normed = Callable[[int, int, int, int], nn.Module]
+"""Makes a convolution with its normalisation, from channels in and out, kernel and stride."""
+Activation = Callable[[], nn.Module]
+
 
 class Rasteriser(nn.Module):
-    """The neural renderer (figure 12): the shape columns of a stroke to its opacity. (B, shape) -> (B, 1, size, size) in [0, 1].
+    """The neural renderer (§4.2, figure 12): from the shape columns of a stroke to its opacity.
 
-    Fully-connected layers to a 16 × 16 map, then two convolutions and a sub-pixel layer for each doubling up to ``size``. The paper: size
-    128, width 1.
+    Fully-connected layers to a 16 × 16 map, then two convolutions and a sub-pixel layer for each doubling of its side.
+
+    Args:
+        inputs: Shape columns of a stroke.
+        size: Side of the result in pixels: 32, 64, 128 (the paper), 256, …
+        width: Of the layers, as a multiple of the paper's: a power of 2 from 1/8.
+
+    Raises:
+        ValueError: For another size or width.
     """
 
     def __init__(self, inputs: int, size: int = 128, width: float = 1.0):
@@ -45,33 +56,43 @@ class Rasteriser(nn.Module):
         self.net = nn.Sequential(*layers)
 
     def forward(self, shape: Tensor) -> Tensor:
+        """(B, inputs) -> (B, 1, size, size) in [0, 1]."""
         return self.net(shape).float().sigmoid()
 
 
 class Block(nn.Module):
-    """A residual block of two 3 × 3 convolutions. normed: makes a convolution with its normalisation; act: makes an activation."""
+    """A residual block of two 3 × 3 convolutions.
 
-    def __init__(self, i: int, o: int, stride: int, normed: Callable[..., nn.Module], act: Callable[[], nn.Module]):
+    Args:
+        i: Channels that come in.
+        o: Channels that go out.
+        stride: Of the first convolution.
+        normed: Makes a convolution with its normalisation: :func:`conv_bn` or :func:`conv_wn`.
+        act: Makes an activation.
+    """
+
+    def __init__(self, i: int, o: int, stride: int, normed: Normed, act: Activation):
         super().__init__()
         self.body = nn.Sequential(normed(i, o, 3, stride), act(), normed(o, o, 3, 1))
         self.skip = nn.Identity() if stride == 1 and i == o else normed(i, o, 1, stride)
         self.act = act()
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, i, S, S) -> (B, o, S / stride, S / stride)."""
         return self.act(self.body(x) + self.skip(x))
 
 
 def conv_bn(i: int, o: int, kernel: int, stride: int) -> nn.Module:
+    """A convolution with batch normalisation."""
     return nn.Sequential(nn.Conv2d(i, o, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(o))
 
 
 def conv_wn(i: int, o: int, kernel: int, stride: int) -> nn.Module:
+    """A convolution with weight normalisation."""
     return weight_norm(nn.Conv2d(i, o, kernel, stride, kernel // 2))
 
 
-def resnet18(
-    inputs: int, outputs: int, width: float, normed: Callable[..., nn.Module], act: Callable[[], nn.Module]
-) -> nn.Sequential:
+def resnet18(inputs: int, outputs: int, width: float, normed: Normed, act: Activation) -> nn.Sequential:
     """ResNet-18 (He et al., 2016) without its pooling, every stage of stride 2: (B, inputs, S, S) -> (B, outputs)."""
     sizes = [int(c * width) for c in (64, 64, 128, 256, 512)]
     blocks = [Block(a, b, stride, normed, act) for i, o in pairwise(sizes) for a, b, stride in ((i, o, 2), (o, o, 1))]
@@ -95,25 +116,42 @@ def coordinates(like: Tensor) -> Tensor:
 
 
 def planes(images: list[Tensor], progress: Tensor) -> Tensor:
-    """What actor and critic look at: images (B, 3, S, S), the share (B,) of the episode that is over, coordinates."""
+    """What actor and critic look at, as one image of many channels.
+
+    Args:
+        images: Each (B, channels, S, S).
+        progress: The fraction of the episode that is over, (B,) in [0, 1].
+
+    Returns:
+        (B, channels in all + 3, S, S): the images, the progress, and two planes of coordinates.
+    """
     over = progress.view(-1, 1, 1, 1).expand_as(images[0][:, :1])
     return torch.cat([*images, over, coordinates(images[0])], 1)
 
 
 class Actor(nn.Module):
-    """π(s) (figure 13): a ResNet-18 with batch normalisation, from canvas, target and progress to a bundle of actions in [0, 1]."""
+    """π(s) (§5.3, figure 13): a ResNet-18 with batch normalisation, from canvas, target and progress to a bundle.
+
+    Args:
+        outputs: Numbers of a bundle.
+        width: Of the layers, as a multiple of the paper's.
+    """
 
     def __init__(self, outputs: int, width: float = 1.0):
         super().__init__()
         self.net = resnet18(9, outputs, width, conv_bn, lambda: nn.ReLU(inplace=True))
 
     def forward(self, canvas: Tensor, target: Tensor, progress: Tensor) -> Tensor:
-        """(B, 3, S, S) twice, (B,) -> (B, outputs)."""
+        """(B, 3, S, S) twice, (B,) -> (B, outputs) in [0, 1]."""
         return self.net(planes([canvas, target], progress)).sigmoid()
 
 
 class Critic(nn.Module):
-    """V(s) (figure 14): the same with weight normalisation and TReLU, from the canvas before and after an action."""
+    """V(s) (§5.3, figure 14): the same with weight normalisation and TReLU, from the canvas before and after an action.
+
+    Args:
+        width: Of the layers, as a multiple of the paper's.
+    """
 
     def __init__(self, width: float = 1.0):
         super().__init__()
@@ -125,7 +163,12 @@ class Critic(nn.Module):
 
 
 class ActionCritic(nn.Module):
-    """Q(s, a) of plain DDPG, which knows no renderer: the action's numbers as planes beside canvas and target."""
+    """Q(s, a) of plain DDPG, which knows no renderer: the action's numbers as planes beside canvas and target.
+
+    Args:
+        actions: Numbers of a bundle.
+        width: Of the layers, as a multiple of the paper's.
+    """
 
     def __init__(self, actions: int, width: float = 1.0):
         super().__init__()
@@ -138,7 +181,11 @@ class ActionCritic(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """D (figure 11) of patches: an image beside its target, (B, 3, S, S) twice -> (B,)."""
+    """D (§5.3, figure 11): judges patches of an image beside its target, and takes their mean.
+
+    Args:
+        width: Of the layers, as a multiple of the paper's.
+    """
 
     def __init__(self, width: float = 1.0):
         super().__init__()
@@ -147,11 +194,12 @@ class Discriminator(nn.Module):
         self.net = nn.Sequential(*layers[:-1])
 
     def forward(self, target: Tensor, image: Tensor) -> Tensor:
+        """(B, 3, S, S) twice -> (B,)."""
         return self.net(torch.cat([target, image], 1)).mean((1, 2, 3))
 
 
 def folded(net: Actor) -> Actor:
-    """A copy of an actor for inference: batch normalisations become part of the convolutions, and these store their channels last."""
+    """A copy of an actor for inference: batch normalisations become part of the convolutions, channels come last."""
     from copy import deepcopy
 
     from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -164,3 +212,19 @@ def folded(net: Actor) -> Actor:
         if p.ndim == 4:
             p.data = p.data.contiguous(memory_format=torch.channels_last)
     return net
+
+
+class FoldedActor:
+    """Holds the :func:`folded` copy of an actor, outside its owner's parameters, renewed when the actor changes."""
+
+    def __init__(self) -> None:
+        self.actor: Actor | None = None
+        self.weights: list[tuple[int, int]] = []  # where the actor's weights were and how often they had changed
+
+    def of(self, actor: Actor) -> Actor:
+        """The folded copy. In inference mode changes are not counted, and it is made anew each time."""
+        tensors = [*actor.parameters(), *actor.buffers()]
+        weights = [(t.data_ptr(), -1 if t.is_inference() else t._version) for t in tensors]
+        if self.actor is None or weights != self.weights or tensors[0].is_inference():
+            self.actor, self.weights = folded(actor), weights
+        return self.actor

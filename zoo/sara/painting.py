@@ -2,142 +2,207 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from itertools import compress
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from datamodules.base import resize
-from renderers import Box, Overlay
-from zoo.base.tiling import Phase, Windows, split
+from renderers import Overlay
+from zoo.base.drawer import check_draw
+from zoo.base.tiling import Windows, worst_of_each_part
 
 Act = Callable[[Tensor, Tensor, float], Tensor]
-"""Canvases and targets (n, 3, S, S), and the share of the episode that is over, to bundles of strokes (n, k, A)."""
-Pass = tuple[int, int, Tensor]
-"""So many tiles each way, so many bundles for each of them, and which of them: (tiles, tiles) booleans."""
+"""Canvases and targets (n, 3, S, S), and the fraction of the episode that is over, to bundles of strokes (n, k, A)."""
 
 MEMORY = 4 << 30  # bytes that a painting may take
 
 
-def check(tiles: int, strokes: int | None, refine: int, bundle: int, most: int, side: int, more: bool) -> None:
-    """ValueError for numbers that cannot be, or that the memory would not do for.
+class Level(NamedTuple):
+    """A stretch of an episode in which the actor looks at tiles of one size.
 
-    most: strokes of a painter of bundles, on a canvas of side², that may make ``more`` if it is asked to.
+    Attributes:
+        tiles: Tiles each way.
+        moments: The fraction of the episode that is over before each bundle of a tile.
+        worst: How many of the tiles to paint: those that differ most from the target. 0 for all of them.
     """
+
+    tiles: int
+    moments: list[float]
+    worst: int = 0
+
+
+class Pass(NamedTuple):
+    """How some strokes were painted: a level, on an image that may itself be one of many tiles.
+
+    Attributes:
+        tiles: Tiles of the whole picture each way.
+        rounds: Bundles of each tile.
+        chosen: Which tiles were painted, (tiles, tiles) booleans.
+    """
+
+    tiles: int
+    rounds: int
+    chosen: Tensor
+
+
+def check(tiles: int, strokes: int | None, refine: int, bundle: int, most: int, side: int, more: bool) -> None:
+    """Check what a painting is asked for.
+
+    Args:
+        tiles: As for ``SARA.draw``; so are strokes and refine.
+        strokes: Of each pass and tile.
+        refine: Gradient steps.
+        bundle: Strokes that the agent makes at once.
+        most: Strokes that it was trained to make of an image.
+        side: Side of its canvas in pixels.
+        more: Whether it can make more than ``most``.
+
+    Raises:
+        ValueError: For a number out of range, or a painting that would take more memory than ``MEMORY``.
+    """
+    check_draw(tiles, strokes)
     strokes = most if strokes is None else strokes
-    if strokes < 1 or strokes % bundle:
+    if strokes % bundle:
         raise ValueError(f"strokes is {strokes}; this painter makes {bundle} at once: give a multiple of {bundle}")
     if strokes > most and not more:
         raise ValueError(
             f"strokes is {strokes}; this painter makes at most {most} of an image: for more, give it tiles"
         )
-    if tiles < 1:
-        raise ValueError(f"tiles is {tiles}; expected at least 1")
     if refine < 0:
         raise ValueError(f"refine is {refine}; expected a number of gradient steps, 0 or more")
     need = 60 * (tiles * side) ** 2 + 200 * strokes * tiles**2  # five canvases in float32; strokes and their outlines
     if need > MEMORY:
         raise ValueError(
-            f"tiles={tiles} with {strokes} strokes each would need about {need / 2**30:.1f} GiB; up to {MEMORY >> 30} GiB are used."
-            " Give fewer tiles or strokes"
+            f"tiles={tiles} with {strokes} strokes each would need about {need / 2**30:.1f} GiB; up to"
+            f" {MEMORY >> 30} GiB are used. Give fewer tiles or strokes"
         )
 
 
-def worst(canvas: Tensor, target: Tensor, tiles: int, count: int) -> Tensor:
-    """Of each canvas (B, 3, H, W), the ``count`` of its d × d tiles that differ most from the target's: their numbers (B, count), row by
-    row, the worst first."""
-    size = canvas.shape[-2] // tiles, canvas.shape[-1] // tiles
-    error = F.avg_pool2d((canvas - target).square().mean(1, keepdim=True), size)
-    return error.flatten(1).topk(count).indices
+def paint(
+    act: Act, renderer: Overlay, pixels: Tensor, plan: list[Level], tiles: int, size: tuple[int, int], side: int
+) -> tuple[Tensor, list[Pass]]:
+    """Paint an image as a whole, then in d × d tiles on the same canvas, each time by all levels of a plan.
 
+    Args:
+        act: The actor.
+        renderer: What paints the canvas.
+        pixels: The image, (1, 3, h, w).
+        plan: The levels of an episode.
+        tiles: d; with 1, the whole image is all that is painted.
+        size: (height, width) in pixels of the canvas of one tile.
+        side: Side of the images that the actor looks at.
 
-def choose(canvas: Tensor, target: Tensor, tiles: int, blocks: int, count: int) -> Tensor:
-    """Of a canvas (1, 3, H, W) in blocks × blocks parts, the worst ``count`` tiles of each part: (tiles, tiles) booleans; all, if 0."""
-    if not count:
-        return torch.ones(tiles, tiles, dtype=torch.bool)
-    each = tiles // blocks
-    numbers = worst(split(canvas, blocks), split(target, blocks), each, count).cpu()
-    found = torch.zeros(blocks**2, each**2, dtype=torch.bool).scatter_(1, numbers, True)
-    return found.view(blocks, blocks, each, each).permute(0, 2, 1, 3).reshape(tiles, tiles)
+    Returns:
+        The strokes (T, A) in the order of painting, and the passes that painted them.
+    """
+    strokes, passes = torch.zeros(0, len(renderer.actions), device=pixels.device), []
+    for d in sorted({1, tiles}):
+        whole = d * size[0], d * size[1]
+        target, canvas = resize(pixels, whole), renderer.render(strokes[None], whole)
+        for level in plan:
+            chosen = worst_of_each_part(canvas, target, d * level.tiles, d, level.worst)
+            canvas, added = paint_tiles(act, renderer, canvas, target, chosen, level.moments, side)
+            strokes = torch.cat([strokes, added])
+            passes.append(Pass(d * level.tiles, len(level.moments), chosen))
+    return strokes, passes
 
 
 def paint_tiles(
-    act: Act, renderer: Overlay, canvas: Tensor, target: Tensor, chosen: Tensor, moments: Sequence[float], side: int
+    act: Act, renderer: Overlay, canvas: Tensor, target: Tensor, chosen: Tensor, moments: list[float], side: int
 ) -> tuple[Tensor, Tensor]:
-    """Paint d × d tiles of a canvas (1, 3, H, W) towards a target of its size, all on that one canvas: a tile's painter sees what its
-    neighbours' strokes have done. Every tile is looked at as (side, side) pixels. The cost grows with d².
+    """Paint d × d tiles towards a target, all on one canvas.
 
-    chosen: (d, d) booleans, which tiles to paint. moments: of each bundle of a tile, the share of the episode that is over.
-    Returns the canvas, and the strokes (T, A) on the scale of the whole canvas, in the order of painting.
+    The actor sees what the strokes of neighbouring tiles did. The cost grows with d².
+
+    Args:
+        act: The actor.
+        renderer: What paints the canvas.
+        canvas: (1, 3, H, W).
+        target: Likewise.
+        chosen: Which tiles to paint, (d, d) booleans.
+        moments: The fraction of the episode that is over before each bundle of a tile.
+        side: Every tile is looked at as (side, side) pixels.
+
+    Returns:
+        The canvas, and the strokes (T, A) on the scale of the whole canvas, in the order of painting.
     """
-    windows, wanted = Windows(canvas, len(chosen)), Windows(target, len(chosen))
-    rows = []
+    windows, targets = Windows(canvas, len(chosen)), Windows(target, len(chosen))
+    strokes = []
     for moment in moments:
         for phase in windows.phases:
-            here = chosen[phase[0] :: 2, phase[1] :: 2].flatten()
+            here = windows.of_phase(phase, chosen)
             if not here.any():
                 continue
-            seen = windows.get(phase)
-            near, goal = seen[here], resize(wanted.inner(wanted.get(phase)[here]), side)
-            bundle = act(resize(windows.inner(near), side), goal, moment)
-            at = renderer.place(bundle.flatten(0, 1), windows.box)[1].view_as(bundle)
-            windows.put(phase, torch.index_put(seen, (here.to(seen.device),), renderer.paint_all(near, at)))
-            rows += [
-                renderer.place(b, box)[1]
-                for b, box in zip(bundle.unbind(), boxes_of(windows, phase, here), strict=True)
-            ]
-    return windows.canvas, torch.cat(rows)
-
-
-def boxes_of(windows: Windows, phase: Phase, here: Tensor) -> list[Box]:
-    return [box for box, keep in zip(windows.boxes(phase), here.tolist(), strict=True) if keep]
+            every = windows.get(phase)
+            near, goal = every[here], resize(targets.inner(targets.get(phase)[here]), side)
+            bundles = act(resize(windows.inner(near), side), goal, moment)
+            in_window = renderer.place(bundles.flatten(0, 1), windows.box)[1].view_as(bundles)
+            painted = renderer.paint_all(near, in_window)
+            windows.put(phase, torch.index_put(every, (here.to(every.device),), painted))
+            boxes = compress(windows.boxes(phase), here.tolist())
+            strokes += [renderer.place(bundle, box)[1] for bundle, box in zip(bundles.unbind(), boxes, strict=True)]
+    return windows.canvas, torch.cat(strokes)
 
 
 def refine(
     renderer: Overlay, target: Tensor, strokes: Tensor, steps: int, passes: list[Pass], bundle: int, lr: float = 0.01
 ) -> Tensor:
-    """Move all strokes (T, A) at once down the gradient of the picture's mean squared error, ``steps`` times, by Adam.
+    """Move all strokes together down the gradient of the picture's mean squared error, by Adam.
 
-    renderer: the smooth form. target: (1, 3, H, W). passes: how the strokes were painted, one :func:`paint_tiles` after the other.
-    Returns those of the step with the least error, on the smooth form.
+    Args:
+        renderer: The smooth form.
+        target: (1, 3, H, W).
+        strokes: (T, A), in the order of painting.
+        steps: Gradient steps.
+        passes: How the strokes were painted.
+        bundle: Strokes of a tile in a round.
+        lr: Learning rate.
+
+    Returns:
+        The strokes (T, A) of the step with the least error on the smooth form.
     """
     with torch.enable_grad():
-        moved = strokes.clone().requires_grad_()
-        optimizer = torch.optim.Adam([moved], lr)
+        moving = strokes.clone().requires_grad_()
+        optimizer = torch.optim.Adam([moving], lr)
         best, least = strokes, float("inf")
         for _ in range(steps + 1):
-            error = (repaint(renderer, moved, target, passes, bundle) - target).square().mean()
+            error = (repaint(renderer, moving, target, passes, bundle) - target).square().mean()
             if error.item() < least:
-                best, least = moved.detach().clone(), error.item()
+                best, least = moving.detach().clone(), error.item()
             optimizer.zero_grad()
             error.backward()
             optimizer.step()
             with torch.no_grad():
-                moved.clamp_(0, 1)
+                moving.clamp_(0, 1)
     return best
 
 
 def repaint(renderer: Overlay, strokes: Tensor, target: Tensor, passes: list[Pass], bundle: int) -> Tensor:
-    """The canvas (1, 3, H, W) of strokes in the order of :func:`refine`, with gradients; memory holds a canvas per batch of tiles."""
+    """Paint the canvas (1, 3, H, W) of strokes again, with gradients. The arguments are those of :func:`refine`.
 
-    def paint(canvas: Tensor, rows: Tensor) -> Tensor:
-        return renderer.paint_all(canvas, rows)
+    Memory holds one canvas per batch of tiles.
+    """
 
-    canvas, at = renderer.blank(1, (target.shape[-2], target.shape[-1]), target.device), 0
+    def paint_all(canvas: Tensor, strokes: Tensor) -> Tensor:
+        return renderer.paint_all(canvas, strokes)
+
+    canvas, begin = renderer.blank(1, (target.shape[-2], target.shape[-1]), target.device), 0
     for tiles, rounds, chosen in passes:
         windows = Windows(canvas, tiles)
         for phase in windows.phases * rounds:
-            here = chosen[phase[0] :: 2, phase[1] :: 2].flatten()
-            zooms = [zoom for zoom, keep in zip(windows.zooms(phase), here.tolist(), strict=True) if keep]
+            here = windows.of_phase(phase, chosen)
+            zooms = list(compress(windows.zooms(phase), here.tolist()))
             if not zooms:
                 continue
-            parts = strokes[at : at + len(zooms) * bundle].unflatten(0, (len(zooms), bundle))
-            at += len(zooms) * bundle
-            near = torch.stack([renderer.place(rows, zoom)[1] for rows, zoom in zip(parts, zooms, strict=True)])
-            seen = windows.get(phase)
-            painted = checkpoint(paint, seen[here], near, use_reentrant=False)
-            windows.put(phase, torch.index_put(seen, (here.to(seen.device),), painted))
+            end = begin + len(zooms) * bundle
+            bundles, begin = strokes[begin:end].unflatten(0, (len(zooms), bundle)), end
+            in_window = torch.stack([renderer.place(b, zoom)[1] for b, zoom in zip(bundles, zooms, strict=True)])
+            every = windows.get(phase)
+            painted = checkpoint(paint_all, every[here], in_window, use_reentrant=False)
+            windows.put(phase, torch.index_put(every, (here.to(every.device),), painted))
         canvas = windows.canvas
     return canvas

@@ -16,11 +16,21 @@ THIN = 0.05  # of the canvas: a stroke that covers less is thin
 
 
 class NeuralRenderer(Painter, Overlay):
-    """A stroke's opacity from its shape (§4.2), painted over the canvas in its colour; in closed form, as the exact renderer does.
+    """Paints with a network that knows a stroke's opacity from its shape (§4.2).
 
-    renderer: whom to imitate, any that paints one colour over an RGB canvas: ``qbc``, ``qbc-opaque``, ``line``, ``circle``, ``triangle``.
-    size: pixels of the side that the network paints; a canvas of another size gets its opacity resized. width: of its layers; the paper's
-    are 128 and 1. Learns from ``Strokes`` with reset 1 and white strokes (``fixed``), where the next canvas is the opacity.
+    Its colour is then blended over the canvas in closed form, as the exact renderer does. It learns from ``Strokes``
+    with ``reset: 1`` and white strokes (``fixed``), where the next canvas is the opacity.
+
+    Args:
+        renderer: Name of the renderer to imitate, one that paints one colour over an RGB canvas: ``qbc``,
+            ``qbc-opaque``, ``line``, ``circle`` or ``triangle``.
+        size: Side in pixels of what the network paints: 32, 64, 128 (the paper), 256, … On a canvas of another size its
+            opacity is resized.
+        width: Of the layers, as a multiple of the paper's: a power of 2 from 1/8.
+        lr: Learning rate of Adam.
+
+    Raises:
+        ValueError: For a renderer without colour, or another size or width.
     """
 
     def __init__(self, renderer: str = "qbc", size: int = 128, width: float = 1.0, lr: float = 1e-4):
@@ -36,6 +46,7 @@ class NeuralRenderer(Painter, Overlay):
         self.thin_mse = MeanMetric()
 
     def opacity(self, action: Tensor, height: int, width: int) -> Tensor:
+        """Opacity (B, height, width) in [0, 1] of strokes (B, A)."""
         alpha = self.net(action[:, self.shape])
         if (height, width) != (self.size, self.size):
             alpha = F.interpolate(
@@ -44,11 +55,11 @@ class NeuralRenderer(Painter, Overlay):
         return alpha[:, 0]
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """train/bce: binary cross-entropy between the imitation and the next canvas; train/mse: mean squared error."""
-        made = self.paint(batch["canvas"], batch["action"])
-        with torch.autocast(made.device.type, enabled=False):  # logarithms need float32
-            loss = F.binary_cross_entropy(made.clamp(0, 1), batch["next"].clamp(0, 1))  # blending rounds beyond them
-        self.log_dict({"train/bce": loss, "train/mse": F.mse_loss(made.detach(), batch["next"])}, prog_bar=True)
+        """Log train/bce, the binary cross-entropy between the imitation and the next canvas, and train/mse."""
+        painted = self.paint(batch["canvas"], batch["action"])
+        with torch.autocast(painted.device.type, enabled=False):  # logarithms need float32
+            loss = F.binary_cross_entropy(painted.clamp(0, 1), batch["next"].clamp(0, 1))  # blending rounds beyond them
+        self.log_dict({"train/bce": loss, "train/mse": F.mse_loss(painted.detach(), batch["next"])}, prog_bar=True)
         return loss
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
@@ -58,6 +69,7 @@ class NeuralRenderer(Painter, Overlay):
         self.thin_mse.update(error, (covered < THIN).float())
 
     def test_step(self, batch: dict[str, Tensor], index: int) -> None:
-        """test/mse, test/unpainted_mse: see Painter. test/thin_mse: of the strokes that cover less than 5 % of the canvas."""
+        """Log test/mse and test/unpainted_mse (see Painter), and test/thin_mse, of the strokes that cover less than 5 %
+        of the canvas."""
         super().test_step(batch, index)
         self.log("test/thin_mse", self.thin_mse, batch_size=len(batch["action"]))
