@@ -36,7 +36,7 @@ from PIL import Image
 
 import renderers
 import zoo
-from datamodules import floorplans, mnist, omniglot, sketch_files, stored
+from datamodules import floorplans, mnist, omniglot, quickdraw, sketch_files, stored
 from datamodules.base import DataError
 from datamodules.folder import Files
 from datamodules.pictures import Archive
@@ -276,11 +276,9 @@ def parsers() -> dict[str, Parser]:
         "npz-inside": Parser(
             "npz", sketch_files.read_npz, [npz_member()], DataError, lambda d: members(d, names, "train.npy")
         ),
-        "ndjson": Parser("ndjson", sketch_files.read_ndjson, [drawing, raw], DataError, as_json, json=True),
-        "ndjson-bytes": Parser(
-            "ndjson", sketch_files.read_ndjson, [as_json(drawing) + b"\n" + as_json(raw)], DataError
-        ),
-        "bin": Parser("bin", sketch_files.read_bin, [binary], DataError),
+        "ndjson": Parser("ndjson", quickdraw.read_ndjson, [drawing, raw], DataError, as_json, json=True),
+        "ndjson-bytes": Parser("ndjson", quickdraw.read_ndjson, [as_json(drawing) + b"\n" + as_json(raw)], DataError),
+        "bin": Parser("bin", quickdraw.read_bin, [binary], DataError),
         "svg": Parser("svg", sketch_files.read_svg, [svg], DataError),
         "sketch-json": Parser(
             "json", sketch_files.read_json, [json.loads(d.to_json()) for d in drawings], DataError, as_json, json=True

@@ -1,4 +1,4 @@
-"""Reading sketches: sketch-rnn's .npz, QuickDraw's .ndjson and .bin, SVG, and this library's own JSON.
+"""Reading sketches: sketch-rnn's .npz, SVG, and this library's own JSON.
 
 A sketch is stroke-3: an array (N, 3) of offsets x (right), y (down) from the point before, and 1 where the pen is lifted after the point.
 """
@@ -6,9 +6,7 @@ A sketch is stroke-3: an array (N, 3) of offsets x (right), y (down) from the po
 from __future__ import annotations
 
 import io
-import json
 import pickle
-import struct
 import warnings
 import zipfile
 import zlib
@@ -43,6 +41,12 @@ def from_lines(lines: Lines) -> Sketch:
     sketch[1:, :2] = np.diff(points, axis=0)
     sketch[np.cumsum([len(line) for line in lines]) - 1, 2] = 1
     return sketch
+
+
+def non_empty(sketches: list[Sketch], path: Path) -> list[Sketch]:
+    if not sketches:
+        raise DataError(f"{path} holds no drawing.")
+    return sketches
 
 
 def to_lines(sketch: Sketch) -> Lines:
@@ -196,70 +200,6 @@ def checked(sketch: Any, where: str) -> Sketch:
     return sketch
 
 
-# --- QuickDraw's drawings ---
-
-
-def to_sketch(drawing: Any, where: str, epsilon: float) -> Sketch:
-    """A QuickDraw drawing, [[x…], [y…], …] per stroke, as stroke-3."""
-    try:
-        lines = [np.array(stroke[:2], np.float64).T for stroke in drawing]
-    except (TypeError, ValueError) as e:
-        raise DataError(f"{where}: a stroke is not [[x…], [y…]] with as many x as y ({e}).") from e
-    lines = [line for line in lines if line.size]
-    if not lines or any(line.ndim != 2 or line.shape[1] != 2 for line in lines):
-        raise DataError(f"{where}: " + ("the drawing is empty." if not lines else "a stroke is not [[x…], [y…]]."))
-    if not all(np.isfinite(line).all() for line in lines):
-        raise DataError(f"{where}: a coordinate is not finite.")
-    return from_lines(simplify(lines, epsilon))
-
-
-def read_ndjson(path: Path) -> list[Sketch]:
-    """A QuickDraw .ndjson: a drawing a line. Raw ones, with times, are simplified; simplified ones stay. Raises DataError with the line."""
-    sketches = []
-    with path.open(encoding="utf-8", errors="replace") as f:
-        for number, line in enumerate(f, 1):
-            if not line.strip():
-                continue
-            where = f"{path}, line {number}"
-            try:
-                drawing = json.loads(line)["drawing"]
-                raw = any(len(stroke) > 2 for stroke in drawing)
-            except (ValueError, KeyError, TypeError, RecursionError) as e:
-                raise DataError(f'{where} is not a drawing ({e}); expected a JSON object with "drawing".') from e
-            sketches.append(to_sketch(drawing, where, EPSILON if raw else 0.0))
-    return non_empty(sketches, path)
-
-
-def read_bin(path: Path) -> list[Sketch]:
-    """A QuickDraw .bin of simplified drawings. Raises DataError with the byte where it ends too soon."""
-    data, at, sketches = path.read_bytes(), 0, []
-    while at < len(data):
-        begin = at
-        try:
-            strokes = struct.unpack_from("<H", data, at + 15)[
-                0
-            ]  # after the key, country, recognised and time: Q 2s b I
-            at += 17
-            drawing = []
-            for _ in range(strokes):
-                n = struct.unpack_from("<H", data, at)[0]
-                xs, ys = (np.frombuffer(data, np.uint8, n, at + 2 + k * n) for k in (0, 1))
-                drawing.append([xs, ys])
-                at += 2 + 2 * n
-        except (struct.error, ValueError) as e:
-            raise DataError(
-                f"{path} ends in the middle of the drawing that begins at byte {begin} ({len(data)} bytes). {AGAIN}"
-            ) from e
-        sketches.append(to_sketch(drawing, f"{path}, byte {begin}", 0.0))
-    return non_empty(sketches, path)
-
-
-def non_empty(sketches: list[Sketch], path: Path) -> list[Sketch]:
-    if not sketches:
-        raise DataError(f"{path} holds no drawing.")
-    return sketches
-
-
 # --- the user's own ---
 
 
@@ -327,18 +267,14 @@ def read_json(path: Path) -> Sketch:
         raise DataError(str(e)) from e
 
 
-READERS: dict[str, Callable[[Path], list[Sketch]]] = {
-    ".ndjson": read_ndjson,
-    ".bin": read_bin,
-    ".svg": lambda path: [read_svg(path)],
-    ".json": lambda path: [read_json(path)],
-}
+OWN: dict[str, Callable[[Path], Sketch]] = {".svg": read_svg, ".json": read_json}
+"""Readers of files that hold one sketch."""
 
 
 def read_folder(path: Path) -> Iterator[Sketch]:
     """All .svg and .json sketches below a folder, sorted by path."""
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in (".svg", ".json"))
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in OWN)
     if not files:
         raise DataError(f"{path} holds no .svg or .json sketch.")
     for file in files:
-        yield from READERS[file.suffix.lower()](file)
+        yield OWN[file.suffix.lower()](file)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 import torch
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules import sketch_files
-from datamodules.base import DataError, DataModule, Remote, download, google, hold_out
+from datamodules.base import SPLITS, DataError, DataModule, Remote, download, google, hold_out
+from datamodules.quickdraw import SAMPLE, check_archives, read_bin, read_ndjson, read_sample
 from datamodules.quickdraw_classes import CLASSES
 from datamodules.sketch_files import CLIP, Sketch
 from renderers import nearest
@@ -114,16 +117,51 @@ def drop_points(points: Tensor, lengths: Tensor, probability: float) -> tuple[Te
     return merged, lengths - torch.bincount(row[drop], minlength=len(lengths))
 
 
-class Sketches(DataModule):
-    """Sketches for sketch-rnn. Batches are dicts: sketch (B, T + 1, 5) float32, stroke-5 after a start token (see :func:`pad`), in units
-    of the training offsets' standard deviation; length (B,); label (B,), the index of the source; n_max, N_max of the whole data.
+def measure(train: SketchSet) -> tuple[float, float]:
+    """The standard deviation of all offsets, x and y together, and the mean longer side of some 5,000 sketches, in that unit."""
+    offsets = train.points[:, :2]
+    mean = offsets.sum(dtype=np.float64) / offsets.size
+    scale = float((np.einsum("ij,ij->", offsets, offsets, dtype=np.float64) / offsets.size - mean**2) ** 0.5) or 1.0
+    some = (train[i][:, :2] for i in range(0, len(train), 1 + len(train) // 5000))
+    sides = [np.ptp(np.cumsum(offsets, axis=0, dtype=np.float64), axis=0).max() for offsets in some]
+    return scale, float(np.mean(sides)) / scale
 
-    sources: published sets (``aaron_sheep``, ``omniglot_strokes``, ``short_kanji``, ``kanji.rdp200``), QuickDraw classes (``cat``: a .npz,
-    .ndjson or .bin in ``root/quickdraw``), files of those forms, or folders of SVGs and drawings (.json); several are concatenated, and
-    what is missing of the published ones is downloaded. scale_by: each training sketch's x and y are multiplied by two factors from
-    1 ± this (paper: 0.10). drop: probability with which a training point is left out (the authors' code: 0.10). n_max: longer sketches
-    are left out; None: the longest is the limit. Sources without official splits: of every ten sketches, the first tests and the
-    second validates. Batches hold sketches of similar lengths, so that little is padded; a sketch's loss does not depend on its batch.
+
+READERS: dict[str, Callable[[Path], list[Sketch]]] = {".ndjson": read_ndjson, ".bin": read_bin}
+"""Readers of files that hold several sketches; those of one are in ``sketch_files.OWN``."""
+
+
+def read_file(path: Path) -> list[Sketch]:
+    """The sketches of a file without splits, or of a folder. DataError for other files, and for what they should not hold."""
+    if path.is_dir():
+        return list(sketch_files.read_folder(path))
+    suffix = path.suffix.lower()
+    if suffix in sketch_files.OWN:
+        return [sketch_files.OWN[suffix](path)]
+    if suffix not in READERS:
+        raise DataError(f"{path} is neither .npz, .ndjson, .bin, .svg nor .json, nor a folder.")
+    return READERS[suffix](path)
+
+
+class Sketches(DataModule):
+    """Sketches for sketch-rnn: QuickDraw's, other published sets in its form, and your own.
+
+    Batches are dicts: sketch (B, T + 1, 5) float32, stroke-5 after a start token (see :func:`pad`), in units of the standard deviation
+    of the training offsets; length (B,), its points; label (B,), the index of its class in ``classes``; n_max, N_max of the whole data.
+    Batches hold sketches of similar lengths, so that little is padded; a sketch's loss does not depend on its batch.
+
+    Args:
+        sources: one or more, which are concatenated, of: published sets (``aaron_sheep``, ``omniglot_strokes``, ``short_kanji``,
+            ``kanji.rdp200``) and QuickDraw classes (``cat``: a .npz, .ndjson or .bin in ``root/quickdraw``), whose .npz is downloaded if
+            it is missing; ``quickdraw-sample``, some 30 drawings of each of the 345 classes, from two archives in ``root/quickdraw``,
+            split 90/5/5 by a hash of the drawing's key; files of those forms; folders of SVGs and drawings (.json). Of a source
+            without a split of its own, of every ten sketches the first tests and the second validates.
+        root: the folder that holds all data; None: $ZOO_DATA, or else the user's cache.
+        batch_size: B, sketches.
+        scale_by: in [0, 1): each training sketch's x and y are multiplied by two random factors from 1 ± this (paper: 0.10).
+        drop: in [0, 1): the probability with which a training point is left out (the authors' code: 0.10).
+        n_max: points; sketches with more are left out, and how many is said. None: all are kept. N_max is the longest that is left.
+        workers: processes that load batches; 0: the training process itself.
     """
 
     licence = "QuickDraw: CC BY 4.0; others: see SETS"
@@ -142,84 +180,84 @@ class Sketches(DataModule):
         super().__init__(root=root, batch_size=batch_size, workers=workers)
         if not sources or not 0 <= scale_by < 1 or not 0 <= drop < 1:
             raise ValueError(
-                f"Sketches: sources {sources}, scale_by {scale_by} and drop {drop}: expected one or more, and numbers in [0, 1)"
+                f"Sketches: sources {sources}, scale_by {scale_by} and drop {drop}:"
+                " expected one or more, and numbers in [0, 1)"
             )
         self.sources, self.scale_by, self.drop, self.limit = sources, scale_by, drop, n_max
         self.loaded: dict[str, SketchSet] = {}
-        self.n_max, self.scale, self.extent = 0, 1.0, 1.0
+        self.n_max, self.scale, self.extent, self.left_out = 0, 1.0, 1.0, 0
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the labels: each source's name, or its file's; of ``quickdraw-sample``, all 345."""
+        names = [CLASSES if s == SAMPLE else (s if s in (*SETS, *CLASSES) else Path(s).stem,) for s in self.sources]
+        return tuple(dict.fromkeys(chain(*names)))
 
     def locate(self, source: str) -> Path:
         """Where a source is, or would be after :meth:`prepare_data`. DataError, with the nearest name, for an unknown one."""
         if source in SETS:
             return self.root / self.folder / f"{source}.npz"
+        if source == SAMPLE:
+            return self.root / "quickdraw"
         if source in CLASSES:
-            found = [p for e in ("npz", "ndjson", "bin") if (p := self.root / "quickdraw" / f"{source}.{e}").is_file()]
-            return found[0] if found else self.root / "quickdraw" / f"{source}.npz"
+            paths = [self.root / "quickdraw" / f"{source}{ending}" for ending in (".npz", ".ndjson", ".bin")]
+            return next((path for path in paths if path.is_file()), paths[0])
         if Path(source).expanduser().exists():
             return Path(source).expanduser()
         raise DataError(
-            f"no sketches {source!r}{nearest(source, [*SETS, *CLASSES])}: it is neither a file or folder, nor one of {', '.join(SETS)},"
-            f" nor one of QuickDraw's {len(CLASSES)} classes."
+            f"no sketches {source!r}{nearest(source, [*SETS, SAMPLE, *CLASSES])}: it is neither a file or folder,"
+            f" nor one of {', '.join((*SETS, SAMPLE))}, nor one of QuickDraw's {len(CLASSES)} classes."
         )
 
     def prepare_data(self) -> None:
         for source in self.sources:
             path = self.locate(source)
-            if path.exists():
+            if source == SAMPLE:
+                check_archives(path)
+            elif path.exists():
                 continue
-            if source in SETS:
+            elif source in SETS:
                 address, size, sha256, _ = SETS[source]
                 download(Remote((HUB + address,), size, sha256), path)
             else:
                 download(google(QUICKDRAW + quote(f"{source}.npz")), path)
 
-    def read(self, source: str) -> dict[str, list[Sketch]]:
-        """The splits of a source."""
+    def read(self, source: str) -> dict[str, list[tuple[Sketch, str]]]:
+        """The splits of a source: sketches, each with the name of its class."""
         path = self.locate(source)
+        if source == SAMPLE:
+            return read_sample(path)
         if not path.exists():
             raise DataError(f"{path} is missing. Run where it can be downloaded, or put it there yourself.")
         if path.suffix == ".npz":
             splits = sketch_files.read_npz(path)
-            return {"train": splits["train"], "val": splits["valid"], "test": splits["test"]}
-        if path.is_dir():
-            sketches = list(sketch_files.read_folder(path))
-        elif path.suffix.lower() in sketch_files.READERS:
-            sketches = sketch_files.READERS[path.suffix.lower()](path)
+            splits["val"] = splits.pop("valid")
         else:
-            raise DataError(f"{path} is neither .npz, .ndjson, .bin, .svg nor .json, nor a folder.")
-        keep = {
-            s: hold_out(len(sketches), s) if len(sketches) >= 10 else range(len(sketches))
-            for s in ("train", "val", "test")
-        }
-        return {s: [sketches[i] for i in keep[s]] for s in keep}
+            sketches = read_file(path)
+            every = range(len(sketches))
+            splits = {
+                s: [sketches[i] for i in (hold_out(len(every), s) if len(every) >= 10 else every)] for s in SPLITS
+            }
+        name = source if source in (*SETS, *CLASSES) else path.stem
+        return {split: [(sketch, name) for sketch in sketches] for split, sketches in splits.items()}
 
     def load(self) -> None:
         """Read all sources; measure N_max over all splits, the scale over the training offsets, the extent over some training sketches."""
         if self.loaded:
             return
+        labels = {name: label for label, name in enumerate(self.classes)}
         parts = [self.read(source) for source in self.sources]
-        for name in ("train", "val", "test"):
-            pairs = [
-                (s, label)
-                for label, part in enumerate(parts)
-                for s in part[name]
-                if self.limit is None or len(s) <= self.limit
-            ]
-            if not pairs:
-                raise DataError(f"{', '.join(self.sources)}: no sketch of {name} has at most {self.limit} points.")
-            self.loaded[name] = SketchSet([s for s, _ in pairs], [label for _, label in pairs])
+        for split in SPLITS:
+            pairs = list(chain(*(part[split] for part in parts)))
+            short = [pair for pair in pairs if self.limit is None or len(pair[0]) <= self.limit]
+            if not short:
+                raise DataError(f"{', '.join(self.sources)}: no sketch of {split} has at most {self.limit} points.")
+            self.left_out += len(pairs) - len(short)
+            self.loaded[split] = SketchSet([sketch for sketch, _ in short], [labels[name] for _, name in short])
+        if self.left_out:
+            rank_zero_info(f"Sketches: {self.left_out} sketches of more than {self.limit} points are left out.")
         self.n_max = max(int(s.lengths.max()) for s in self.loaded.values())
-        train = self.loaded["train"]
-        offsets = train.points[:, :2]
-        mean = offsets.sum(dtype=np.float64) / offsets.size
-        self.scale = (
-            float((np.einsum("ij,ij->", offsets, offsets, dtype=np.float64) / offsets.size - mean**2) ** 0.5) or 1.0
-        )
-        sides = [
-            np.ptp(np.cumsum(train[i][:, :2], axis=0, dtype=np.float64), axis=0).max()
-            for i in range(0, len(train), 1 + len(train) // 5000)
-        ]
-        self.extent = float(np.mean(sides)) / self.scale
+        self.scale, self.extent = measure(self.loaded["train"])
 
     def split(self, name: str) -> SketchSet:
         self.load()

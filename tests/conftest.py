@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_files import digits, write_mnist, write_omniglot, write_pictures, write_plans, write_sketches
+from tiny_files import (
+    digits,
+    write_mnist,
+    write_omniglot,
+    write_pictures,
+    write_plans,
+    write_quickdraw_sample,
+    write_sketches,
+)
 
 import datamodules
 
@@ -57,6 +65,7 @@ def data_root(tmp_path, monkeypatch):
         z.extractall(root / "imagenet" / "train")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     write_sketches(root / "quickdraw" / "cat.npz", seed=7, longest=30)
+    write_quickdraw_sample(root / "quickdraw")
     write_plans(root)
     monkeypatch.setenv("ZOO_DATA", str(root))
     return root

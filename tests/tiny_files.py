@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import struct
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -98,6 +100,38 @@ def write_sketches(path: Path, n: int = 40, seed: int = 0, longest: int = 24) ->
     }
     np.savez_compressed(path, **{name: objects(part) for name, part in parts.items()})
     return path
+
+
+def drawing_line(word: str, key: int, drawing: list[list[list[float]]]) -> bytes:
+    """A line of a QuickDraw .ndjson, with all of its fields."""
+    record = {"word": word, "countrycode": "GB", "timestamp": "2017-03-11 14:47:44.05242 UTC", "recognized": True}
+    return json.dumps(record | {"key_id": str(key), "drawing": drawing}).encode() + b"\n"
+
+
+def write_archive(path: Path, members: dict[str, bytes]) -> Path:
+    """A .tar.gz of files."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def write_quickdraw_sample(folder: Path, each: int = 40) -> None:
+    """The sample's archives, of two classes: simplified drawings; the same and as many more raw, with times."""
+    simplified, raw = {}, {}
+    t = np.linspace(0, 3, 60)
+    wave = [(100 + 90 * t).tolist(), (300 + 80 * np.sin(t)).tolist(), np.arange(60).tolist()]
+    for first, word in ((0, "cat"), (10**6, "face")):
+        heights = np.random.default_rng(first).integers(1, 255, (each, 3)).tolist()
+        zigzags = [[[0, 60, 120, 180, 255], [0, *height, 255]] for height in heights]
+        lines = [drawing_line(word, first + i, [zigzag, [[9], [9]]]) for i, zigzag in enumerate(zigzags)]
+        simplified[f"{word}.ndjson"] = b"".join(lines)
+        raw[f"{word}.ndjson"] = b"".join(drawing_line(word, first + i, [wave]) for i in range(2 * each))
+    write_archive(folder / "simplified-25-per-class.tar.gz", simplified)
+    write_archive(folder / "raw-27-per-class.tar.gz", raw)
 
 
 def write_pictures(path: Path, names: list[str], seed: int = 0) -> Path:

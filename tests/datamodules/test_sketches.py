@@ -5,23 +5,34 @@ import json
 import os
 import pickle
 import struct
-import tarfile
 import zipfile
+from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tiny_files import objects, sketches, write_sketches
+from tiny_files import drawing_line, objects, sketches, write_archive, write_quickdraw_sample, write_sketches
 
 import datamodules
-from datamodules import sketch_files
+from datamodules import quickdraw, sketch_files
 from datamodules.base import DataError
+from datamodules.quickdraw import (
+    SAMPLE,
+    archived_lines,
+    parse,
+    part_of,
+    read_bin,
+    read_ndjson,
+    read_sample,
+    resample,
+    to_sketch,
+)
+from datamodules.quickdraw_classes import CLASSES
 from datamodules.sketch_files import (
     from_drawing,
     from_lines,
-    read_bin,
-    read_ndjson,
     read_npz,
     read_svg,
     simplify,
@@ -413,7 +424,7 @@ def test_raw_ndjson_is_simplified(tmp_path):
     t = np.linspace(0, 1, 100)
     raw = [[(600 * t).tolist(), (300 * t).tolist(), (t * 1000).tolist()]]
     (sketch,) = read_ndjson(ndjson(tmp_path / "raw.ndjson", [raw]))
-    np.testing.assert_allclose(sketch, [[0, 0, 0], [255, 127.5, 1]], atol=1e-3)
+    np.testing.assert_array_equal(sketch, [[0, 0, 0], [255, 128, 1]])
 
 
 @pytest.mark.parametrize(
@@ -450,6 +461,121 @@ def test_truncated_bin(tmp_path):
     path.write_bytes(b"")
     with pytest.raises(DataError, match="holds no drawing"):
         read_bin(path)
+
+
+# --- the sample of all classes ---
+
+CAT, FACE = CLASSES.index("cat"), CLASSES.index("face")
+
+
+def test_quickdraw_sample(data_root):
+    data = datamodules.Sketches([SAMPLE])
+    data.prepare_data()
+    data.setup()
+    assert data.classes == CLASSES
+    assert sum(map(len, data.loaded.values())) == 160  # of 240 lines: 80 keys stand in both archives
+    assert 120 < len(data.loaded["train"]) < 160
+    for part in data.loaded.values():
+        assert len(part)
+        assert set(part.labels.tolist()) <= {CAT, FACE}
+        assert set(part.lengths.tolist()) == {6, 9}  # a zigzag and a dot; the raw wave, simplified
+    batch = data.on_before_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert set(batch["label"].tolist()) == {CAT, FACE}
+
+
+def test_a_drawing_stays_in_its_split_whatever_else_is_there(data_root):
+    before = read_sample(data_root / "quickdraw")
+    write_quickdraw_sample(data_root / "quickdraw", each=60)
+    after = read_sample(data_root / "quickdraw")
+    for split, pairs in before.items():
+        kept = {sketch.tobytes() for sketch, _ in after[split]}
+        assert {sketch.tobytes() for sketch, _ in pairs} <= kept
+        assert len(pairs) < len(after[split])
+    parts = Counter(part_of(str(key)) for key in range(20_000))
+    assert {name: round(n / 20_000, 2) for name, n in parts.items()} == {"train": 0.9, "val": 0.05, "test": 0.05}
+
+
+def test_classes_are_named_by_source_and_shared_by_name(data_root, tmp_path):
+    (tmp_path / "dog.ndjson").write_bytes(drawing_line("cat", 1, SQUARE) * 3)
+    data = datamodules.Sketches(["aaron_sheep", str(tmp_path / "dog.ndjson"), "cat", SAMPLE])
+    assert data.classes[:3] == ("aaron_sheep", "dog", "cat")
+    assert set(data.classes) == {"aaron_sheep", *CLASSES}
+    data.setup()
+    counts = Counter(data.classes[label] for label in data.loaded["train"].labels)
+    assert (counts["aaron_sheep"], counts["dog"]) == (40, 3)
+    assert counts["cat"] > 40 + 60  # its own file's and the sample's
+    assert counts["face"] > 60
+
+
+def test_long_drawings_of_the_sample_are_left_out_and_counted(data_root):
+    data = datamodules.Sketches([SAMPLE], n_max=6)
+    data.setup()
+    assert (data.n_max, data.left_out) == (6, 80)
+    assert sum(map(len, data.loaded.values())) == 80
+
+
+def test_raw_drawings_become_what_google_made_of_them():
+    """A stroke of a raw drawing (key 4674110070194176 has such a dot) and its corners; a dot is two equal points."""
+    t = np.linspace(0, 1, 50)
+    corner = [(40 + 500 * t).tolist() + [540.0] * 50, [30.0] * 50 + (30 + 250 * t).tolist(), list(range(100))]
+    lines = to_lines(to_sketch([corner, [[290.0], [30.0], [200]]], "here"))
+    np.testing.assert_array_equal(lines[0], [[0, 0], [255, 0], [255, 128]])
+    np.testing.assert_array_equal(lines[1], [[128, 0], [128, 0]])
+
+
+def test_resampling_is_even_and_keeps_the_ends():
+    points = resample(np.array([[0, 0], [0.5, 0], [7, 0], [7, 3.25]]))
+    np.testing.assert_allclose(points[:-1], [[i, 0] for i in range(8)] + [[7, 1], [7, 2], [7, 3]])
+    assert points[-1].tolist() == [7, 3.25]
+    assert resample(np.array([[3.0, 4.0]])).tolist() == [[3, 4], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"{\n", "cat.ndjson, line 2 is not a drawing"),
+        (b"\xff\xfe\n", "cat.ndjson, line 2 is not a drawing"),
+        (b'{"word": "cat", "key_id": "7"}\n', "cat.ndjson, line 2 is not a drawing"),
+        (b'{"word": "cat", "drawing": [[[0], [0]]]}', 'line 2: expected a "key_id"'),
+        (drawing_line("dragonfly", 7, SQUARE), "one of the 345 classes, not 'dragonfly'"),
+        (drawing_line("cat", 7, []), "line 2: the drawing is empty"),
+        (drawing_line("cat", 7, [[[0, 1], [0]]]), "line 2: a stroke is not"),
+        (drawing_line("cat", 7, [[[0, 1e9], [0, 1], [0, 1]]]), "line 2: a coordinate is not finite, or beyond"),
+        (drawing_line("cat", 7, [[[0] * 20_001] * 3]), "line 2: the drawing has 20001 points"),
+    ],
+)
+def test_damaged_lines_of_the_sample(data_root, line, message):
+    path = data_root / "quickdraw" / "simplified-25-per-class.tar.gz"
+    write_archive(path, {"cat.ndjson": drawing_line("cat", 5, SQUARE) + line})
+    with pytest.raises(DataError, match=rf"simplified-25-per-class\.tar\.gz: .*{message}"):
+        datamodules.Sketches([SAMPLE]).setup()
+
+
+def test_damaged_archives(data_root, monkeypatch):
+    path = data_root / "quickdraw" / "raw-27-per-class.tar.gz"
+    whole = path.read_bytes()
+    for keep in (0, 20, len(whole) // 2, len(whole) - 4):
+        path.write_bytes(whole[:keep])
+        with pytest.raises(DataError, match=r"raw-27-per-class\.tar\.gz is not a whole \.tar\.gz .*Replace it"):
+            datamodules.Sketches([SAMPLE]).setup()
+    path.write_bytes(whole)
+    monkeypatch.setattr(quickdraw, "LARGEST_ARCHIVE", 1000)
+    with pytest.raises(DataError, match="unpacks to more than 1000 bytes"):
+        datamodules.Sketches([SAMPLE]).setup()
+    path.unlink()
+    with pytest.raises(DataError, match=r"raw-27-per-class\.tar\.gz is missing.*borismus/exupery"):
+        datamodules.Sketches([SAMPLE]).prepare_data()
+
+
+def test_archives_are_read_and_never_unpacked(data_root, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    path = data_root / "quickdraw" / "raw-27-per-class.tar.gz"
+    lines = b"".join(drawing_line("cat", 10**7 + i, SQUARE) for i in range(3))
+    write_archive(path, {"../cat.ndjson": lines, "/tmp/x/face.ndjson": b"", "notes.txt": b"?", "._cat.txt": b"\0"})
+    assert sum(map(len, read_sample(path.parent).values())) == 83
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "here"]
+    assert not list((tmp_path / "here").iterdir())
 
 
 # --- .svg ---
@@ -545,12 +671,18 @@ def test_real_sets(name):
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize("archive", ["simplified-25-per-class.tar.gz", "raw-27-per-class.tar.gz"])
-def test_real_quickdraw(archive, tmp_path):
-    with tarfile.open(Path(os.environ["ZOO_DATA"]) / "quickdraw" / archive) as t:
-        t.extractall(tmp_path, filter="data")
-    files = sorted(tmp_path.rglob("*.ndjson"))
-    assert len(files) >= 344
-    read = [s for f in files[::20] for s in read_ndjson(f)]
-    assert np.mean([len(s) for s in read]) < 80
-    assert max(np.ptp(np.cumsum(s[:, :2], 0), axis=0).max() for s in read) <= 256
+def test_real_quickdraw_sample():
+    """Counts; each label is its class's; and raw drawings become what Google made of them."""
+    folder = Path(os.environ["ZOO_DATA"]) / "quickdraw"
+    data = datamodules.Sketches([SAMPLE], n_max=250)
+    data.setup()
+    assert [len(data.loaded[s]) for s in ("train", "val", "test")] == [9263, 503, 533]
+    assert (data.n_max, data.left_out) == (246, 18)
+    assert set(data.loaded["train"].labels.tolist()) == set(range(345))
+    records = (parse(line, where) for line, where in archived_lines(folder / "simplified-25-per-class.tar.gz"))
+    google = {r["key_id"]: r["drawing"] for r in islice(records, 250)}
+    raw = (parse(line, where) for line, where in islice(archived_lines(folder / "raw-27-per-class.tar.gz"), 290))
+    pairs = [(r["drawing"], google[r["key_id"]]) for r in raw if r["key_id"] in google]
+    same = [np.array_equal(to_sketch(ours, ""), to_sketch(theirs, "")) for ours, theirs in pairs]
+    assert len(same) > 150
+    assert np.mean(same) > 0.7
