@@ -17,14 +17,15 @@ from zoo.cli.main import main
 from zoo.sketch_rnn import networks
 from zoo.sketch_rnn.mixture import Mixture, kl, reconstruction
 from zoo.sketch_rnn.networks import LSTM, Decoder, Encoder, HyperLSTM, LayerNormLSTM
-from zoo.sketch_rnn.sketch_rnn import between, stroke3
+from zoo.sketch_rnn.inputs import between, stroke3
 
-SIZES = {"encoder_size": 12, "decoder_size": 16, "z_size": 4, "mixtures": 3, "n_max": 24}
+SIZES = {"encoder_size": 12, "decoder_size": 16, "z_size": 4, "mixtures": 3}
 
 
-def tiny(**options):
+def tiny(n_max=24, classes=(), network=None, **options):
     torch.manual_seed(0)
-    return zoo.SketchRNN(**(SIZES | options)).eval()
+    measured = {"n_max": n_max, "classes": list(classes)}
+    return zoo.SketchRNN(network=SIZES | (network or {}), measured=measured, **options).eval()
 
 
 def padded(parts, n_max):
@@ -125,7 +126,7 @@ def test_a_batch_of_similar_lengths_has_the_loss_of_the_padded_one():
     model, n_max = tiny(), 40
     parts = [s / 8 for s in sketches(5, longest=14)]
     points, lengths = padded(parts, n_max)
-    short = model.losses({"sketch": points, "length": lengths, "n_max": n_max}, torch.Generator().manual_seed(3))
+    short = model.losses({"sketch": points, "length": lengths, "label": lengths * 0, "n_max": n_max}, torch.Generator().manual_seed(3))
     long = torch.zeros(5, n_max + 1, 5)
     long[..., 4] = 1
     long[:, : points.shape[1]] = points
@@ -149,7 +150,7 @@ def test_sampling_follows_the_law():
     torch.manual_seed(0)
     y = torch.randn(21).expand(200_000, 21)
     law = Mixture.of(y)
-    offset, pen = law.sample(1.0, False, torch.Generator().manual_seed(0))
+    offset, pen = law.sample(1.0, 1.0, False, torch.Generator().manual_seed(0))
     share = torch.bincount(pen, minlength=3) / len(pen)
     torch.testing.assert_close(share, law.pen[0].softmax(-1), atol=0.01, rtol=0)
     weights = law.log_pi[0].exp()
@@ -165,7 +166,7 @@ def test_sampling_follows_the_law():
 def test_temperature_is_equation_8():
     y = torch.randn(1, 21, generator=torch.Generator().manual_seed(2)).expand(100_000, 21)
     law = Mixture.of(y)
-    offset, pen = law.sample(0.25, False, torch.Generator().manual_seed(0))
+    offset, pen = law.sample(0.25, 0.25, False, torch.Generator().manual_seed(0))
     torch.testing.assert_close(
         torch.bincount(pen, minlength=3) / len(pen), (law.pen[0] / 0.25).softmax(-1), atol=0.01, rtol=0
     )
@@ -173,8 +174,8 @@ def test_temperature_is_equation_8():
     mean = (weights * law.mean_x[0]).sum()
     variance = (weights * ((2 * law.log_sigma_x[0]).exp() * 0.25 + law.mean_x[0] ** 2)).sum() - mean**2
     torch.testing.assert_close(offset[:, 0].var(), variance, rtol=0.03, atol=0)
-    cold, _ = law.sample(1e-6, False, torch.Generator().manual_seed(0))
-    greedy, _ = law.sample(1.0, True, None)
+    cold, _ = law.sample(1e-6, 1e-6, False, torch.Generator().manual_seed(0))
+    greedy, _ = law.sample(1.0, 1.0, True, None)
     torch.testing.assert_close(cold, greedy, atol=0.02, rtol=0)
 
 
@@ -299,7 +300,7 @@ def test_recurrent_weights_start_orthogonal(make):
 
 def test_unknown_cells():
     with pytest.raises(ValueError, match="no cell 'gru'; there are lstm, layer_norm, hyper"):
-        zoo.SketchRNN(cell="gru")
+        zoo.SketchRNN(network={"cell": "gru"})
 
 
 @pytest.mark.parametrize("kind", ["lstm", "layer_norm", "hyper"])
@@ -340,7 +341,7 @@ def test_sizes_of_the_published_configurations():
 
 
 def test_training_loss_is_annealed_and_floored_and_validation_is_not(monkeypatch):
-    model = tiny(w_kl=0.7, kl_min=0.2, eta_min=0.1, eta_rate=0.9)
+    model = tiny(kl={"weight": 0.7, "floor": 0.2, "eta_min": 0.1, "eta_rate": 0.9})
     found = {"L_R": torch.tensor(2.0), "L_KL": torch.tensor(0.05)}
     logged = {}
     monkeypatch.setattr(model, "losses", lambda *args: dict(found))
@@ -356,7 +357,7 @@ def test_training_loss_is_annealed_and_floored_and_validation_is_not(monkeypatch
 
 
 def test_learning_rate_falls_to_its_floor():
-    model = tiny(lr=1e-3, lr_min=1e-5, lr_decay=0.9)
+    model = tiny(lr=1e-3, decay={"lr_min": 1e-5, "rate": 0.9})
     made = model.configure_optimizers()
     schedule = made["lr_scheduler"]["scheduler"]
     for step in (0, 1, 50):
@@ -367,9 +368,9 @@ def test_learning_rate_falls_to_its_floor():
 @pytest.mark.parametrize("cell", ["lstm", "layer_norm", "hyper"])
 def test_overfits_a_batch(cell):
     torch.manual_seed(0)
-    model = zoo.SketchRNN(cell=cell, keep=1.0, **(SIZES | {"decoder_size": 48, "encoder_size": 24})).train()
+    model = tiny(network={"cell": cell, "keep": 1.0, "decoder_size": 48, "encoder_size": 24}).train()
     points, lengths = padded([s / 8 for s in sketches(6, longest=12)], 12)
-    batch = {"sketch": points, "length": lengths, "n_max": 12}
+    batch = {"sketch": points, "length": lengths, "label": lengths * 0, "n_max": 12}
     optimizer = torch.optim.Adam(model.parameters(), 5e-3)
     first = model.losses(batch)["L_R"].item()
     for _ in range(150):
@@ -383,13 +384,14 @@ def test_overfits_a_batch(cell):
 
 @pytest.mark.parametrize("cell", ["lstm", "layer_norm", "hyper"])
 def test_starting_as_an_unconditional_model(cell):
-    alone, model = tiny(conditional=False, cell=cell), tiny(cell=cell)
+    alone, model = tiny(conditional=False, network={"cell": cell}), tiny(network={"cell": cell})
     model.begin_as(alone)
     points = torch.randn(2, 6, 5)
     y = alone.decoder(points, None)[0]
     torch.testing.assert_close(model.decoder(points, torch.zeros(2, 4))[0], y, atol=1e-5, rtol=1e-4)
     assert not torch.allclose(model.decoder(points, torch.ones(2, 4))[0], y, atol=1e-5)
-    for other in (tiny(cell=cell), tiny(conditional=False, cell=cell, decoder_size=8), zoo.CanvasDrawer(image_size=16)):
+    small = tiny(conditional=False, network={"cell": cell, "decoder_size": 8})
+    for other in (tiny(network={"cell": cell}), small, zoo.CanvasDrawer(image_size=16)):
         with pytest.raises(
             ValueError, match="expected an unconditional SketchRNN with the same cell, decoder_size, mixtures"
         ):
@@ -402,8 +404,8 @@ def fit(tmp_path, name, *options):
         "fit",
         "--model",
         "SketchRNN",
-        *(f"--model.{k}={v}" for k, v in SIZES.items() if k != "n_max"),
-        "--model.keep=0.8",
+        *(f"--model.network.{k}={v}" for k, v in SIZES.items()),
+        "--model.network.keep=0.8",
     ]
     args += [
         "--data",
@@ -454,14 +456,15 @@ def test_trained_by_the_command_exported_and_used(tmp_path):
     model = zoo.load(tmp_path / "mine")
     data = datamodules.Sketches([str(tmp_path / "set.npz")])
     data.setup()
-    assert model.hparams["n_max"] == data.n_max
-    assert model.hparams["extent"] == pytest.approx(data.extent)
+    assert model.measured.n_max == data.n_max
+    assert model.measured.extent == pytest.approx(data.extent)
     assert len(model.sample(3)) == 3
 
 
 def test_the_papers_figure_is_named(data_root, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    args = ["test", "--config", "sketchrnn", "--model.w_kl=0.25", "--model.decoder_size=8", "--model.encoder_size=8"]
+    args = ["test", "--config", "sketchrnn", "--model.kl.weight=0.25"]
+    args += ["--model.network.decoder_size=8", "--model.network.encoder_size=8"]
     args += ["--trainer.accelerator=cpu", "--trainer.logger=false", "--trainer.enable_progress_bar=false"]
     assert main([*args, f"--data.root={data_root}"]) == 0
     assert "paper, Table 1: L_R -1.46, L_KL 1.01" in capsys.readouterr().out

@@ -152,8 +152,8 @@ class GateNorms(nn.Module):
 class HyperLSTM(Cell):
     """A layer-normalised LSTM whose weights' rows are scaled at each step by a smaller one (Ha et al., 2017).
 
-    The small one sees [x, h]; from its output come, through an embedding for each gate, the scales of W_x x and of W_h h
-    and a bias. The rows of ``w_x`` and ``w_h`` are those of the small one's four gates, then the large one's.
+    The small one sees [x, h]; from its output come, through an embedding for each gate, the scales of W_x x and of
+    W_h h and a bias. The rows of ``w_x`` and ``w_h`` are those of the small one's four gates, then the large one's.
 
     Args:
         inputs: Numbers in a step's input.

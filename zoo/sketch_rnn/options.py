@@ -95,7 +95,7 @@ class Measured:
     Args:
         n_max: N_max, points of the longest sketch.
         extent: Mean longer side of the training sketches, in standard deviations of their offsets.
-        classes: Names of the classes that the model may be told, in the order of their labels; ``quickdraw`` for its 345.
+        classes: Names of the classes that the model may be told, by their numbers; ``quickdraw`` for its 345.
     """
 
     n_max: int = 250

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
@@ -51,7 +52,11 @@ class CLI(LightningCLI):
         self.asked = dict(model.get("init_args") or {})
         name = str(model.get("class_path")).rsplit(".", 1)[-1]
         parameters = inspect.signature(method_class(name)).parameters if name in classes() else {}
-        self.defaults = {k: p.default for k, p in parameters.items()}
+        defaults = {k: p.default for k, p in parameters.items()}
+        groups = {
+            k: asdict(group) for k, group in defaults.items() if is_dataclass(group) and not isinstance(group, type)
+        }
+        self.defaults = defaults | {f"{k}.{field}": v for k, group in groups.items() for field, v in group.items()}
         if config.get("init_from") and config.get("ckpt_path"):
             raise ValueError("--init_from starts a new training and --ckpt_path resumes an old one: give one of them")
         if "://" in str(config.get("ckpt_path") or ""):
