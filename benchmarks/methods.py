@@ -159,14 +159,14 @@ def painter_agent(folder: Path) -> list[str]:
     ]
 
 
-METHODS = {
-    "canvas_network": canvas_network,
-    "canvas_drawer": canvas_drawer,
-    "neural_painter_gan": neural_painter_gan,
-    "neural_painter_vae": neural_painter_vae,
-    "neural_renderer": neural_renderer,
-    "painter_agent": painter_agent,
-    "sara": sara,
-    "sketch_rnn": sketch_rnn,
+METHODS = {  # of each registered class; tests/test_toys.py asserts that none is missing
+    "CanvasNetwork": canvas_network,
+    "CanvasDrawer": canvas_drawer,
+    "NeuralPainterGAN": neural_painter_gan,
+    "NeuralPainterVAE": neural_painter_vae,
+    "NeuralRenderer": neural_renderer,
+    "PainterAgent": painter_agent,
+    "SARA": sara,
+    "SketchRNN": sketch_rnn,
 }
 QUIET = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]

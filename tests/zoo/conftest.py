@@ -1,16 +1,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 import zoo
 from zoo.checkpoints import catalogue, loading
-
-sys.path.append(str(Path(__file__).parent.parent))  # local_hub
 
 
 @pytest.fixture
@@ -48,7 +44,7 @@ def zoo_list(tmp_path, monkeypatch):
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """A Hub of its own on 127.0.0.1 with an empty cache, for this process and, through the environment, for its children."""
+    """A Hub of its own on 127.0.0.1 with an empty cache, for this process and its children."""
     import huggingface_hub.constants
     from local_hub import LocalHub
 
@@ -63,10 +59,8 @@ def hub(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     constants = {"HF_HUB_CACHE": str(tmp_path / "hf" / "hub"), "HF_HUB_DISABLE_XET": True, "ENDPOINT": hub.url}
     constants["HUGGINGFACE_CO_URL_TEMPLATE"] = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
-    for name, value in constants.items():
-        monkeypatch.setattr(
-            huggingface_hub.constants, name, value, raising=False
-        )  # read from the environment when it was imported
+    for name, value in constants.items():  # read from the environment when it was imported
+        monkeypatch.setattr(huggingface_hub.constants, name, value, raising=False)
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
     yield hub
     hub.shutdown()

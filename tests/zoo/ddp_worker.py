@@ -1,4 +1,4 @@
-"""One of several processes that torchrun starts: trains every method on tiny data, and notes what this rank saw and ended with."""
+"""One of several processes that torchrun starts: trains every method on tiny data, and notes what its rank saw."""
 
 import hashlib
 import os
@@ -10,26 +10,15 @@ import torch
 sys.path.append(str(Path(__file__).parent.parent.parent / "benchmarks"))
 from methods import METHODS, QUIET
 
-import zoo
+from zoo.checkpoints.methods import method_class
 from zoo.training import app as training
 
-CLASSES = {
-    "canvas_network": zoo.CanvasNetwork,
-    "canvas_drawer": zoo.CanvasDrawer,
-    "neural_renderer": zoo.NeuralRenderer,
-    "sara": zoo.SARA,
-    "sketch_rnn": zoo.SketchRNN,
-}
-CLASSES |= {
-    "neural_painter_gan": zoo.NeuralPainterGAN,
-    "neural_painter_vae": zoo.NeuralPainterVAE,
-    "painter_agent": zoo.PainterAgent,
-}
+PREDICTED = ("CanvasDrawer", "SketchRNN")  # an image's drawing, and a sketch's
 
 
 def fit(name: str, options: list[str]) -> tuple[training.CLI, list[str]]:
     """A training run, and a sum of each batch that this rank saw in it."""
-    cls, seen = CLASSES[name], []
+    cls, seen = method_class(name), []
     step = cls.training_step
 
     def noted(self, batch, index):
@@ -46,13 +35,17 @@ def fit(name: str, options: list[str]) -> tuple[training.CLI, list[str]]:
 def main(out: Path, world: int) -> None:
     torch.set_num_threads(1)
     rank, devices = os.environ["RANK"], f"--trainer.devices={world}"
-    for run in (*METHODS, "sketch_rnn-decoder"):
+    for run in (*METHODS, "SketchRNN-decoder"):
         name, _, variant = run.partition("-")
         options = [devices, *METHODS[name](out / f"data{rank}"), *(["--model.conditional=false"] if variant else [])]
         cli, seen = fit(name, [*options, f"--trainer.default_root_dir={out / run}", "--trainer.max_epochs=2"])
         metrics = {k: float(v) for k, v in cli.trainer.callback_metrics.items() if k.startswith("val/")}
         result = {"seen": seen, "state": cli.model.state_dict(), "metrics": metrics, "steps": cli.trainer.global_step}
         torch.save(result, out / f"{run}-rank{rank}.pt")
+        if run in PREDICTED:
+            ckpt = max((out / run).rglob("*.ckpt"))  # rank 0 may still be removing that of the first epoch
+            predicting = [*QUIET, "--trainer.logger=false", "--trainer.strategy=ddp", f"--out={out / run}.jsonl"]
+            training.main(["predict", *predicting, *options, f"--ckpt_path={ckpt}"])
         if variant:
             continue
         every = [

@@ -1,8 +1,11 @@
 """The command line, in process and, where it must be, as a process of its own."""
 
+import argparse
 import contextlib
+import inspect
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,10 +21,13 @@ from PIL import Image
 from test_models import bad_files
 from tiny_files import has_mypaint
 
+import datamodules
 import zoo
 from renderers import Drawing
 from zoo.checkpoints import catalogue, loading
+from zoo.checkpoints.methods import classes
 from zoo.cli import main as cli
+from zoo.cli import training
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -47,11 +53,46 @@ def picture(tmp_path, digit):
     return path
 
 
-@pytest.mark.parametrize("command", ["", "list", "show", "draw", "render", "evaluate", "export", *cli.TRAINING])
+def commands():
+    """All commands of the parser, by name."""
+    return next(a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
+
+
+@pytest.mark.parametrize("command", ["", *commands()])
 def test_help(command, capsys):
     with contextlib.suppress(SystemExit):  # argparse's way
         assert run(*command.split(), "--help") == 0
-    assert "usage: zoo" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: zoo {command}".rstrip())
+    assert command or all(f"    {name} " in text or f"    {name}\n" in text for name in commands())
+
+
+def test_every_command_has_something_to_run():
+    for name, parser in commands().items():
+        assert callable(parser.get_default("run")) != (name in training.ABOUT), name
+
+
+def test_the_help_lists_every_class_that_is_registered(capsys):
+    """And nothing else: each is a model, or a data module with a split of its own."""
+    assert run("fit", "--help") == 0
+    lists = re.findall(r"--(?:model|data) CLASS  +([^;]+);", capsys.readouterr().out)
+    models, data = ({name.strip() for name in names.split(",")} for names in lists)
+    assert models == set(classes())
+    public = {name: getattr(datamodules, name) for name in datamodules.__all__}
+    kinds = {name for name, kind in public.items() if issubclass(kind, datamodules.DataModule)} - {"DataModule"}
+    assert data == kinds
+
+
+@pytest.mark.parametrize(("command", "function"), [("visualize", zoo.visualize), ("stylize", zoo.stylize)])
+def test_options_have_the_defaults_of_their_function(command, function):
+    """Help needs no torch, so the numbers stand there as well; only --real may differ."""
+    parameters = inspect.signature(function).parameters
+    options = {a.dest: a.default for a in commands()[command]._actions if a.option_strings and a.dest in parameters}
+    assert {"strokes", "overlap", "steps", "lr", "palette", "seed", "painter", "real"} <= options.keys()
+    for name, value in (options | {"real": parameters["real"].default}).items():
+        if name != "size":  # of the file; that of the optimisation is --detail
+            default = parameters[name].default
+            assert value == (list(default) if isinstance(default, tuple) else default), name
 
 
 def test_list_and_show(capsys):
@@ -352,15 +393,11 @@ def of_mypaint(config, folder):
         pytest.skip("needs libmypaint and its brushes")
     from datamodules import stored
 
-    options = config["data"]["init_args"]
+    options, renderer = config["data"]["init_args"], config["model"]["init_args"]["renderer"]
     if "folder" in options:
-        stored.make(
-            config["model"]["init_args"]["renderer"], 40, folder / options["root"] / options["folder"], processes=1
-        )
+        stored.make(renderer, 40, folder / options["root"] / options["folder"], processes=1)
         return []
-    return [
-        f"--model.painter={loading.save(zoo.NeuralPainterGAN(config['model']['init_args']['renderer'], width=4), folder / 'painter')}"
-    ]
+    return [f"--model.painter={loading.save(zoo.NeuralPainterGAN(renderer, width=4), folder / 'painter')}"]
 
 
 @pytest.mark.parametrize("recipe", sorted((ROOT / "zoo" / "recipes").glob("*.yaml")), ids=lambda p: p.stem)
@@ -403,8 +440,12 @@ def test_recipes_train(recipe, data_root, zoo_list, tmp_path, monkeypatch):
 
 
 def test_every_recipe_has_its_checkpoint_or_says_why():
-    recipes = {p.stem for p in (ROOT / "zoo" / "recipes").glob("*.yaml")}
-    assert {Path(e.training["recipe"]).stem for e in catalogue.entries().values()} <= recipes
+    recipes = {p.stem: p.read_text() for p in (ROOT / "zoo" / "recipes").glob("*.yaml")}
+    trained = {Path(e.training["recipe"]).stem for e in catalogue.entries().values()}
+    assert trained <= recipes.keys()
+    for name in recipes.keys() - trained:
+        comments = " ".join(line.strip("# ") for line in recipes[name].splitlines() if line.startswith("#"))
+        assert re.search("no weights|not published", comments, re.IGNORECASE), f"{name}: say why it has no weights"
 
 
 @pytest.mark.realdata

@@ -5,12 +5,12 @@ import os
 import resource
 import signal
 import socket
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from methods import METHODS, QUIET, images
 from pytorch_lightning import Trainer
 
 import datamodules
@@ -20,8 +20,6 @@ from zoo.training import app as training
 from zoo.training import guards
 
 ROOT = Path(__file__).parent.parent.parent
-sys.path.append(str(ROOT / "benchmarks"))
-from methods import METHODS, QUIET, images  # noqa: E402
 
 
 def fit(out, *args):
@@ -70,13 +68,13 @@ def test_a_checkpoint_is_whole_or_not_at_all(tmp_path):
 
 
 def test_the_command_line_saves_whole_checkpoints(tmp_path):
-    done = fit(tmp_path, *METHODS["canvas_network"](tmp_path), "--trainer.max_steps=1")
+    done = fit(tmp_path, *METHODS["CanvasNetwork"](tmp_path), "--trainer.max_steps=1")
     assert isinstance(done.trainer.strategy.checkpoint_io, guards.AtomicCheckpoints)
 
 
 def test_a_full_disk(tmp_path, capsys):
     """Training ends with one error that says what to do; the checkpoint before is whole, and the run goes on from it."""
-    options = METHODS["canvas_drawer"](tmp_path)
+    options = METHODS["CanvasDrawer"](tmp_path)
     every = [
         "--trainer.callbacks+=ModelCheckpoint",
         "--trainer.callbacks.every_n_train_steps=2",
@@ -175,7 +173,7 @@ class Deadly(datamodules.folder.Files):
 def test_a_worker_that_dies(tmp_path, monkeypatch, capsys):
     """One clear error, no hanging."""
     monkeypatch.setattr("datamodules.folder.Files", Deadly)
-    options = METHODS["canvas_drawer"](tmp_path)
+    options = METHODS["CanvasDrawer"](tmp_path)
     assert (
         cli.main(
             [
@@ -194,7 +192,7 @@ def test_a_worker_that_dies(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_data_file_that_vanishes(tmp_path, capsys, workers):
-    options = METHODS["canvas_drawer"](tmp_path)
+    options = METHODS["CanvasDrawer"](tmp_path)
     gone = tmp_path / "images" / "017.png"
 
     setup = datamodules.ImageFolder.setup
@@ -263,6 +261,6 @@ def test_wandb_out_of_reach_never_stops_training(wandb, tmp_path, monkeypatch):
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{s.getsockname()[1]}")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     with pytest.warns(RuntimeWarning, match="wandb is out of reach"):
-        done = training.main([*wandb_options(tmp_path), *METHODS["canvas_drawer"](tmp_path)])
+        done = training.main([*wandb_options(tmp_path), *METHODS["CanvasDrawer"](tmp_path)])
     assert done.trainer.global_step >= 8
     assert list((tmp_path / "wandb").glob("offline-run-*"))

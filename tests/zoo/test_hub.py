@@ -125,9 +125,10 @@ def test_the_card(published, zoo_list, tmp_path, monkeypatch):
     assert zoo.load(REPO).draw(image) == Drawing.from_json(json.dumps(golden["output"]))
 
 
-def test_the_card_of_every_checkpoint_states_its_figures():
+def test_the_card_of_every_checkpoint_states_its_figures(tmp_path, monkeypatch):
     from zoo.publishing.card import page
 
+    monkeypatch.chdir(tmp_path)  # its how-to writes a file
     for name in zoo.names():
         found = loading.find(name)
         if found.entry.renderer.startswith("mypaint") and not has_mypaint():

@@ -1,11 +1,9 @@
 """SARA: its networks, its learning, and how it paints."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from methods import METHODS, QUIET, images
 from overfit import overfit
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -21,9 +19,6 @@ from zoo.sara.painting import choose
 from zoo.sara.replay import Replay, Transitions
 from zoo.training import app as training
 from zoo.training import guards
-
-sys.path.append(str(Path(__file__).parent.parent.parent / "benchmarks"))
-from methods import METHODS, QUIET, images
 
 
 def tiny(**options):
@@ -341,7 +336,7 @@ def test_resuming_with_other_sizes_is_refused(tmp_path):
         *QUIET,
         "--trainer.logger=false",
         f"--trainer.default_root_dir={tmp_path}",
-        *METHODS["sara"](tmp_path),
+        *METHODS["SARA"](tmp_path),
     ]
     training.main([*options, "--trainer.max_steps=2"])
     (ckpt,) = tmp_path.rglob("*.ckpt")

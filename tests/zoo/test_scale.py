@@ -1,5 +1,6 @@
 """Two processes, bf16, accumulated gradients, SLURM and torchrun: every method."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,16 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from ddp_worker import PREDICTED
+from methods import METHODS, QUIET, images
 from pytorch_lightning import Trainer
 
 import zoo
 from zoo.cli import main as cli
+from zoo.training import app as training
 
 ROOT = Path(__file__).parent.parent.parent
-sys.path.append(str(ROOT / "benchmarks"))
-from methods import METHODS, QUIET, images  # noqa: E402
 
-RUNS = (*METHODS, "sketch_rnn-decoder")
+RUNS = (*METHODS, "SketchRNN-decoder")
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")} | {"OMP_NUM_THREADS": "1"}
 
 
@@ -45,16 +47,17 @@ def test_a_run_resumed_on_two_ranks_ends_as_one_that_was_not_stopped(two_process
     assert [torch.load(two_processes["out"] / f"{method}-resumed-rank{rank}.pt") for rank in (0, 1)] == [True, True]
 
 
-@pytest.mark.parametrize("run", ["canvas_network", "canvas_drawer", "sketch_rnn-decoder"])
+@pytest.mark.parametrize("run", ["CanvasNetwork", "CanvasDrawer", "SketchRNN-decoder"])
 def test_metrics_are_those_of_one_process(two_processes, run):
-    """Reduced over ranks, with batches of different sizes in their right weight. (sketch-rnn with its encoder samples in validation.)"""
+    """Reduced over ranks, with batches of different sizes in their right weight.
+
+    (sketch-rnn with its encoder samples in validation.)
+    """
     one, two = two_processes[run]
     assert one["metrics"] == two["metrics"]
     name, _, variant = run.partition("-")
     ckpt = next((two_processes["out"] / run).rglob("*.ckpt"))
     options = METHODS[name](two_processes["out"] / "data0") + (["--model.conditional=false"] if variant else [])
-    from zoo.training import app as training
-
     alone = training.main(
         ["validate", *QUIET, "--trainer.logger=false", f"--ckpt_path={ckpt}", *options]
     ).trainer.callback_metrics
@@ -62,11 +65,32 @@ def test_metrics_are_those_of_one_process(two_processes, run):
         assert value == pytest.approx(float(alone[key]), rel=1e-4), key
 
 
+@pytest.mark.parametrize("run", PREDICTED)
+def test_drawings_of_two_ranks_are_those_of_one_process(two_processes, run, tmp_path):
+    """Complete, each image once, and the same strokes."""
+    out = two_processes["out"]
+    (ckpt,) = (out / run).rglob("*.ckpt")
+    alone = [*QUIET, "--trainer.logger=false", f"--out={tmp_path / 'all.jsonl'}", f"--ckpt_path={ckpt}"]
+    training.main(["predict", *alone, *METHODS[run](out / "data0")])
+    parts = [out / f"{run}-{rank}-of-2.jsonl" for rank in (0, 1)]
+    lines = [json.loads(line) for part in parts for line in part.read_text().splitlines()]
+    whole = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert all(part.stat().st_size for part in parts)
+    assert [line["index"] for line in sorted(lines, key=place)] == list(range(len(whole)))
+    for ours, theirs in zip(sorted(lines, key=place), sorted(whole, key=place), strict=True):
+        torch.testing.assert_close(
+            torch.tensor(ours["strokes"]), torch.tensor(theirs["strokes"]), atol=1e-4, rtol=0
+        )  # a smaller batch may be summed in another order
+    assert not list(out.rglob("*.part"))
+
+
+def place(line):
+    return line["index"]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_bf16_and_accumulated_gradients(method, tmp_path):
-    from zoo.training import app as training
-
-    each = 1 if method == "sara" else 2  # it makes its own batches, from a replay
+    each = 1 if method == "SARA" else 2  # it makes its own batches, from a replay
     options = [f"--trainer.accumulate_grad_batches={each}", "--trainer.precision=bf16-mixed", "--trainer.max_steps=4"]
     args = [
         "fit",
@@ -140,7 +164,7 @@ def slurm(tmp_path, tasks):
 def test_the_slurm_script(tmp_path):
     """Two tasks train one model: half the batches each, one checkpoint."""
     options = [*QUIET, "--trainer.max_epochs=1", "--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}"]
-    command = ["bash", "docs/train.slurm", *options, *METHODS["canvas_drawer"](tmp_path)]
+    command = ["bash", "docs/train.slurm", *options, *METHODS["CanvasDrawer"](tmp_path)]
     done = subprocess.run(command, cwd=ROOT, env=slurm(tmp_path, 2), capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "MEMBER: 2/2" in done.stderr

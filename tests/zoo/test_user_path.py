@@ -1,5 +1,6 @@
 """What a new user does, from the first drawing to a published model of their own."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from methods import METHODS, QUIET, images, sketches
 
 import zoo
 from renderers import Drawing
@@ -17,8 +19,6 @@ from zoo.checkpoints.entry import read_entry
 from zoo.cli import main as cli
 
 ROOT = Path(__file__).parent.parent.parent
-sys.path.append(str(ROOT / "benchmarks"))
-from methods import METHODS, QUIET, images, sketches  # noqa: E402
 
 
 def run(*args):
@@ -30,9 +30,17 @@ def fit(tmp_path, *args):
     return max(tmp_path.rglob("*.ckpt"), key=lambda p: p.stat().st_mtime)
 
 
+def predicted(out, *args):
+    """The lines that `zoo predict` writes, each of which holds a drawing."""
+    run("predict", *QUIET, "--trainer.logger=false", "--out", out, *args)
+    lines = out.read_text().splitlines()
+    assert all(len(Drawing.from_json(line)) for line in lines)
+    return [json.loads(line) for line in lines]
+
+
 def test_from_the_first_drawing_to_a_published_model(hub, zoo_list, image_folder, tmp_path, capsys):
-    """load → draw → fine-tune on a folder → export → evaluate → publish → load in a fresh process with an empty cache → the same drawing,
-    bit for bit."""
+    """load → draw → fine-tune on a folder → export → evaluate → publish → load in a fresh process with an empty cache:
+    the same drawing, bit for bit."""
     picture = next(image_folder.rglob("*.png"))
     run("draw", picture, "--model", "tiny-drawer", "--out", tmp_path / "first.json")
     data = ("--data", "ImageFolder", f"--data.root={image_folder}", "--data.image_size=16", "--data.batch_size=4")
@@ -64,7 +72,7 @@ def test_from_the_first_drawing_to_a_published_model(hub, zoo_list, image_folder
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_is_fine_tuned_exported_measured_and_published(hub, method, tmp_path):
-    """Its README's example on tiny data: the architecture of the checkpoint, a fresh optimiser, the command's learning rate."""
+    """Its README's example on tiny data: the checkpoint's architecture, a fresh optimiser, the command's rate."""
     options = METHODS[method](tmp_path)
     data = options[options.index("--data") :]
     run(
@@ -93,6 +101,9 @@ def test_every_method_is_fine_tuned_exported_measured_and_published(hub, method,
     assert entry.metrics
     assert all(m["value"] == m["value"] for m in entry.metrics)
     run("publish", tmp_path / "tuned", "--to", "me")
+    if issubclass(type(start), zoo.Drawer):
+        lines = predicted(tmp_path / "drawings.jsonl", "--init_from", "me/tuned", *data)
+        assert sorted(line["index"] for line in lines) == list(range(entry.metrics[0]["n"]))
     state = zoo.load(tmp_path / "tuned").state_dict()
     assert all(torch.equal(v, state[k]) for k, v in zoo.load("me/tuned").state_dict().items())
 

@@ -254,3 +254,7 @@ class ImageDrawer(Drawer):
         ``zoo.base.metrics``), and test/painter_mse, of the same strokes on the painter at ``image_size``."""
         self.evaluate_batch(batch)
         self.log_figures("test", batch)
+
+    def predict_step(self, batch: dict[str, Tensor], index: int) -> list[Drawing]:
+        """A drawing of each image of a batch, for ``zoo predict``."""
+        return [Drawing(strokes.float(), self.exact.name) for strokes in self.drawn(batch["image"])]

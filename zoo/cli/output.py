@@ -1,4 +1,4 @@
-"""Where a command's drawings go: the options of --out, and the check of it before the work."""
+"""What commands that draw have in common: their options, and the check of --out before the work."""
 
 from __future__ import annotations
 
@@ -6,13 +6,29 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+MODEL = "a name of `zoo list`, a checkpoint's folder, or org/repo on the Hub"
+IMAGE = "an image file, or sample:astronaut, sample:chelsea, sample:coffee"
 
-def add_output(c: argparse.ArgumentParser, note: str) -> None:
+
+def add_model(c: argparse.ArgumentParser, help: str = MODEL) -> None:
+    """Add --model."""
+    c.add_argument("--model", required=True, metavar="NAME", help=help)
+
+
+def add_painting(c: argparse.ArgumentParser, note: str = "") -> None:
+    """Add --renderer and --device, and all of :func:`add_output`."""
     c.add_argument(
-        "--out",
-        required=True,
-        metavar="FILE",
-        help=f"its ending is the format: .svg .json .png .gif .mp4 .gcode, .obj for prisms; {note}".rstrip("; "),
+        "--renderer", metavar="NAME", help="paint the strokes with another renderer, e.g. mypaint:classic/pen"
+    )
+    c.add_argument("--device", default="cpu", help="cpu, cuda, mps")
+    add_output(c, note)
+
+
+def add_output(c: argparse.ArgumentParser, note: str = "") -> None:
+    """Add --out and the options of its formats."""
+    formats = ".svg .json .png .gif .mp4 .gcode, .obj for prisms"
+    c.add_argument(
+        "--out", required=True, metavar="FILE", help=f"its ending is the format: {formats}{'; ' * bool(note)}{note}"
     )
     c.add_argument("--size", type=int, metavar="PIXELS", help="longer side of a .png, .gif or .mp4")
     c.add_argument(
@@ -23,14 +39,30 @@ def add_output(c: argparse.ArgumentParser, note: str) -> None:
 
 
 def save_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The options of the formats that were given, by name."""
     return {k: v for k in ("size", "page", "margin", "feed") if (v := getattr(args, k)) is not None}
 
 
+def repainted(drawing: Any, renderer: str | None) -> Any:
+    """A drawing for the renderer that --renderer names; as it is where it names none."""
+    return drawing.to(renderer) if renderer else drawing
+
+
 def check_outputs(outs: list[Path]) -> None:
-    """Fail before the work, not after it."""
+    """Fail before the work, not after it.
+
+    Raises:
+        ValueError: If an ending is not that of a format.
+        FileNotFoundError: If a folder is missing.
+    """
     from renderers.export import check_ending
 
     for out in outs:
         check_ending(out)
-        if not out.parent.is_dir():
-            raise FileNotFoundError(f"no folder {out.parent} to write {out.name} to")
+        check_folder(out)
+
+
+def check_folder(out: Path) -> None:
+    """FileNotFoundError if the folder that a file is to be written to is missing."""
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"no folder {out.parent} to write {out.name} to")

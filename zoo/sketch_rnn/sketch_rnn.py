@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from datamodules.quickdraw_classes import CLASSES
 from datamodules.sketches import Sketches
+from renderers import Drawing
 from zoo.base.options import keep_options, options
 from zoo.checkpoints import load
 from zoo.sketch_rnn.mixture import kl as kl_divergence
@@ -201,3 +202,17 @@ class SketchRNN(Sketcher):
         floor, rate = min(self.decay.lr_min / self.lr, 1.0), self.decay.rate
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 - floor) * rate**step + floor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @torch.no_grad()
+    def predict_step(self, batch: dict[str, Any], index: int) -> list[Drawing]:
+        """A reconstruction of each sketch of a batch (§4.1); of an unconditional model as many samples.
+
+        The random numbers follow from the batch's number among those of all ranks.
+        """
+        number = index * self.trainer.world_size + self.trainer.global_rank
+        generator = torch.Generator(self.device).manual_seed(number)
+        told = {"generator": generator, "label": self.labels_of(batch)}
+        if self.encoder is None:
+            return self.sample(len(batch["length"]), **told)
+        means, _ = self.encoder(batch["sketch"][:, 1:], batch["length"])
+        return self.decode(means, **told)

@@ -73,10 +73,10 @@ class Sketcher(Drawer):
         z: Tensor | None = None,
         prefix: Tensor | None = None,
         temperature: float = 0.4,
-        pen_temperature: float | None = None,
+        pen_temperature: float = 1.0,
         greedy: bool = False,
         generator: torch.Generator | None = None,
-        label: str | None = None,
+        label: str | Tensor | None = None,
     ) -> list[Sketch]:
         """n sketches as stroke-3 in the model's unit, drawn in one batch until each has ended or has N_max points.
 
@@ -84,21 +84,23 @@ class Sketcher(Drawer):
             n: How many.
             z: (n, N_z) latent vectors; None for an unconditional model.
             prefix: (k, 5) points that each of them begins with.
-            temperature: τ (eq. 8), more than 0 and at most about 1: how far offsets stray.
-            pen_temperature: That of the pen's states; None: PENDING.
+            temperature: τ of the offsets (eq. 8), more than 0 and at most about 1.
+            pen_temperature: τ of the pen's states. The paper has one τ for both. But a pen that is lifted at one point in
+                ten is never lifted at a low τ, and lines run on without an end; at 1 they are as long as those learned.
             greedy: Always the likeliest point.
             generator: Of the random numbers; None: torch's own.
-            label: Name of the class to draw, for a model that is told it; None: whatever it likes.
+            label: Name of the class to draw, or its number for each sketch (n,), for a model that is told it; None:
+                whatever it likes.
 
         Raises:
             ValueError: For a temperature out of range, or an unknown label.
         """
-        pen_temperature = temperature if pen_temperature is None else pen_temperature
         for name, value in (("temperature", temperature), ("pen_temperature", pen_temperature)):
             if not 0 < value < float("inf"):
                 raise ValueError(f"{name} is {value}; expected more than 0 (typically 0.1 to 1), or greedy=True")
-        number = -1 if label is None else self.label_index(label)
-        told = self.told(torch.full((n,), number, device=self.device), z)
+        if not isinstance(label, Tensor):
+            label = torch.full((n,), -1 if label is None else self.label_index(label))
+        told = self.told(label.to(self.device), z)
         points = torch.tensor(START, device=self.device).expand(n, 1, 5)
         if prefix is not None:
             points = torch.cat([points, prefix.to(self.device).expand(n, *prefix.shape)], 1)

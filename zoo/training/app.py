@@ -19,33 +19,34 @@ from zoo.checkpoints.loading import find
 from zoo.checkpoints.methods import arguments, classes, method_class
 from zoo.training import guards
 from zoo.training.media import LogDrawings, SaveConfig
+from zoo.training.predict import DrawingTrainer
+
+INIT_FROM = "--init_from"
 
 
 class CLI(LightningCLI):
-    """Lightning's own, in subclass mode, with --init_from NAME: start from published weights, with a fresh optimiser."""
+    """Lightning's own, in subclass mode, with ``--init_from NAME``: published weights, and a fresh optimiser.
+
+    Args:
+        args: The command line as a list; None for the process's own.
+        kwargs: See LightningCLI.
+    """
+
+    def __init__(self, *, args: list[str] | None, **kwargs: Any):
+        self.start = started_model(sys.argv[1:] if args is None else args)
+        super().__init__(args=args, **kwargs)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
-            "--init_from",
+            INIT_FROM,
             type=str | None,
             default=None,
-            help="a checkpoint whose weights start the training: a name of `zoo list`, a folder, or org/repo on the Hub",
+            help="whose weights to start from, or to use: a name of `zoo list`, a folder, or org/repo on the Hub",
         )
+        if self.start:
+            parser.set_defaults({"model": self.start})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        argv = sys.argv[1:] if args is None else [str(a) for a in args]
-        names = [
-            a.split("=", 1)[1] if "=" in a else argv[i + 1]
-            for i, a in enumerate(argv)
-            if a.split("=")[0] == "--init_from"
-        ]
-        if names and names[-1] != "null":
-            entry = find(names[-1]).entry
-            current = arguments(method_class(entry.cls), entry.init_args)
-            current.pop("start_from", None)  # it has started: its own weights count
-            start = {"class_path": f"zoo.{entry.cls}", "init_args": current}
-            for subparser in self._subcommand_parsers.values():
-                subparser.set_defaults({"model": start})
         super().parse_arguments(parser, args)
         config = self.config[self.config["subcommand"]]
         model = config.get("model") or {}
@@ -57,22 +58,25 @@ class CLI(LightningCLI):
             k: asdict(group) for k, group in defaults.items() if is_dataclass(group) and not isinstance(group, type)
         }
         self.defaults = defaults | {f"{k}.{field}": v for k, group in groups.items() for field, v in group.items()}
-        if config.get("init_from") and config.get("ckpt_path"):
-            raise ValueError("--init_from starts a new training and --ckpt_path resumes an old one: give one of them")
-        if "://" in str(config.get("ckpt_path") or ""):
+        weights, ckpt = config.get("init_from"), config.get("ckpt_path")
+        if weights and ckpt:
             raise ValueError(
-                f"--ckpt_path {config['ckpt_path']}: training checkpoints are read from local files only; fetch it first"
+                f"{INIT_FROM} takes published weights and --ckpt_path those of a training run: give one of them"
             )
+        if self.config["subcommand"] == "predict" and not (weights or ckpt):
+            raise ValueError(f"predict needs weights to draw with: {INIT_FROM} NAME, or --ckpt_path FILE.ckpt")
+        if "://" in str(ckpt or ""):
+            raise ValueError(f"--ckpt_path {ckpt}: training checkpoints are read from local files only; fetch it first")
 
     def before_instantiate_classes(self) -> None:
-        """A resumed run keeps the settings of its model: those asked for must be the same. (Lightning would drop them silently.)"""
+        """A resumed run keeps its model's settings: those asked for must be the same. (Lightning would drop them.)"""
         model = self.config[self.config["subcommand"]].get("model") or {}
         kept = dict(model.get("init_args") or {}) | (model.get("dict_kwargs") or {})
         asked = {k: v for k, v in self.asked.items() if k in kept and v not in (kept[k], self.defaults.get(k))}
         if changed := [f"{k}={kept[k]} (asked: {v})" for k, v in asked.items()]:
             raise ValueError(
-                f"--ckpt_path resumes a run with {', '.join(changed)}, and a resumed run keeps its settings: leave them as they were. Or"
-                " start anew from its weights: zoo export, then --init_from"
+                f"--ckpt_path resumes a run with {', '.join(changed)}, and a resumed run keeps its settings: leave them"
+                f" as they were. Or start anew from its weights: zoo export, then {INIT_FROM}"
             )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -86,13 +90,36 @@ class CLI(LightningCLI):
                 guards.check_wandb(logger)
         return trainer
 
-    def before_fit(self) -> None:
-        if name := self.config["fit"].get("init_from"):
+    def take_weights(self) -> None:
+        """Give the model the weights that ``--init_from`` names."""
+        if name := self.config[self.config["subcommand"]].get("init_from"):
             start_from(self.model, name)
+
+    before_fit = before_validate = before_test = before_predict = take_weights
+
+
+def started_model(argv: list[str]) -> dict[str, Any] | None:
+    """The class and the arguments of the checkpoint that ``--init_from`` names on a command line; None without one."""
+    named = [i for i, a in enumerate(argv) if a.split("=")[0] == INIT_FROM]
+    names = [argv[i].partition("=")[2] or (argv[i + 1 :] or [""])[0] for i in named]
+    if not names or names[-1] in ("", "null"):
+        return None
+    entry = find(names[-1]).entry
+    current = arguments(method_class(entry.cls), entry.init_args)
+    current.pop("start_from", None)  # it has started: its own weights count
+    return {"class_path": f"zoo.{entry.cls}", "init_args": current}
 
 
 def check_data(model: Any, data: Any) -> None:
-    """ValueError unless the data is of the kind that the model learns from (its class's ``learns_from``; None: images)."""
+    """Refuse data that a model cannot learn from.
+
+    Args:
+        model: Its class says in ``learns_from`` which data modules it takes; None stands for those of images.
+        data: The data module.
+
+    Raises:
+        ValueError: If the data is of another kind.
+    """
     kinds = (datamodules.Strokes, datamodules.Sketches)
     wanted = model.learns_from
     if not (isinstance(data, wanted) if wanted else not isinstance(data, kinds)):
@@ -101,32 +128,52 @@ def check_data(model: Any, data: Any) -> None:
 
 
 def start_from(model: Any, name: str) -> None:
-    """Give a model a checkpoint's weights. CheckpointError if it is of another class, renderer or architecture."""
+    """Give a model a checkpoint's weights.
+
+    Args:
+        model: A model of the checkpoint's class and architecture.
+        name: What ``zoo.load`` takes.
+
+    Raises:
+        CheckpointError: If the checkpoint is of another class, renderer or architecture.
+    """
     start = load(name)
     for what, mine, its in (
         ("class", type(model), type(start)),
         ("renderer", model.entry_fields["renderer"], start.entry_fields["renderer"]),
     ):
         if mine != its:
-            raise CheckpointError(f"--init_from {name}: its {what} is {its}, this model's {mine}")
+            raise CheckpointError(f"{INIT_FROM} {name}: its {what} is {its}, this model's {mine}")
     try:
         model.load_state_dict(start.state_dict(), strict=True)
     except RuntimeError as e:
-        raise CheckpointError(f"--init_from {name}: this model has another architecture: {e}") from e
+        raise CheckpointError(f"{INIT_FROM} {name}: this model has another architecture: {e}") from e
 
 
 def main(args: list[str] | None = None) -> CLI:
+    """Run a command of Lightning's.
+
+    Args:
+        args: Its command line, such as ``["fit", "--config", …]``; None for the process's own.
+
+    Returns:
+        The finished command line, with its ``model``, ``datamodule`` and ``trainer``.
+    """
     # not true of ours: the k-th batch follows from k (datamodules.base.Batches)
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
     # ModelCheckpoint's wish for the weights before the step: what a resumed run needs are those after it
     warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
+    # predict knows the places of a batch's images from the data module
+    warnings.filterwarnings("ignore", message="Couldn't infer the batch indices")
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")  # `zoo` hands over its own arguments
     for name in classes():
         method_class(name)  # jsonargparse knows the classes that are imported
     for name in datamodules.__all__:
         getattr(datamodules, name)
     return CLI(
-        LightningModule,
-        datamodules.DataModule,
+        model_class=LightningModule,
+        datamodule_class=datamodules.DataModule,
+        trainer_class=DrawingTrainer,
         subclass_mode_model=True,
         subclass_mode_data=True,
         seed_everything_default=0,

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning_fabric.utilities.types import _PATH
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
@@ -22,17 +21,26 @@ WANDB_WAIT = 20  # seconds for wandb's server to answer, before the run is logge
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Checkpoints are written beside their place, flushed to the disk and renamed. (Lightning's own come from the temporary folder; where
-    that is another disk they are copied, and a kill in the middle leaves half of one.) RuntimeError for weights that are not finite."""
+    """Checkpoints that are written beside their place, flushed to the disk and renamed.
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None) -> None:
+    Lightning's own come from the temporary folder; where that is another disk they are copied, and a kill in the middle
+    leaves half of one.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Write a checkpoint whole or not at all.
+
+        Raises:
+            RuntimeError: If a weight is not finite; the file that was there stays.
+            OSError: If it cannot be written.
+        """
         if "://" in str(path):  # an object store, which has its own way
             return super().save_checkpoint(checkpoint, path, storage_options)
         weights = checkpoint.get("state_dict", {})
         if bad := [k for k, v in weights.items() if isinstance(v, Tensor) and not v.isfinite().all()]:
             raise RuntimeError(
-                f"the weights {', '.join(bad[:3])}{' …' * (len(bad) > 3)} are not finite, so this checkpoint is not saved: the one before"
-                " is good. Lower the learning rate, and resume from there with --ckpt_path"
+                f"the weights {', '.join(bad[:3])}{' …' * (len(bad) > 3)} are not finite, so this checkpoint is not"
+                " saved: the one before is good. Lower the learning rate, and resume from there with --ckpt_path"
             )
         path, buffer = Path(path), io.BytesIO()
         torch.save(checkpoint, buffer)
@@ -47,10 +55,13 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 
 class FiniteGradients(Callback):
-    """Where a gradient is not finite, the optimiser's step is left out: a bad batch costs its step, not the run. Ranks agree on it, since
-    their gradients have been averaged by then. RuntimeError after ``limit`` such batches in a row.
+    """Leaves out the optimiser's step where a gradient is not finite: a bad batch costs its step, not the run.
 
-    A fused optimiser leaves its step out on the device, and the host looks at it every ``limit`` steps only: it waits for nothing between.
+    Ranks agree on it, since their gradients have been averaged by then. A fused optimiser leaves its step out on the
+    device, and the host looks at it only every ``limit`` steps, so that it need not wait for the device in between.
+
+    Args:
+        limit: After so many such batches in a row, the run ends with a RuntimeError.
     """
 
     def __init__(self, limit: int = 20):
@@ -64,9 +75,8 @@ class FiniteGradients(Callback):
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         bad = 1.0 - torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]).isfinite().float()
         self.in_a_row, self.left_out, self.steps = (self.in_a_row + bad) * bad, self.left_out + bad, self.steps + 1
-        if fused := all(
-            group.get("fused") for group in optimizer.param_groups
-        ):  # as of a checkpoint, where it was loaded
+        fused = all(group.get("fused") for group in optimizer.param_groups)  # a loaded checkpoint may have changed it
+        if fused:
             optimizer.found_inf = bad  # type: ignore[attr-defined]
             if self.steps % self.limit:
                 return
@@ -74,8 +84,8 @@ class FiniteGradients(Callback):
             return
         if self.in_a_row >= self.limit:
             raise RuntimeError(
-                f"the gradients of {self.limit} batches in a row are not finite. Lower the learning rate, or look at the data;"
-                " the last checkpoint is from before"
+                f"the gradients of {self.limit} batches in a row are not finite. Lower the learning rate, or look at"
+                " the data; the last checkpoint is from before"
             )
         message = (
             f"up to step {trainer.global_step}: the gradient is not finite; {int(self.left_out)} batch(es) left out"
@@ -88,7 +98,11 @@ class FiniteGradients(Callback):
 
 
 def check_launch(trainer: Trainer) -> None:
-    """Refuse processes that would each train a copy of their own. ValueError if the launcher started others than the trainer expects."""
+    """Refuse processes that would each train a copy of their own.
+
+    Raises:
+        ValueError: If torchrun or SLURM started more or fewer processes than the trainer expects.
+    """
     if "TORCHELASTIC_RUN_ID" in os.environ:
         started, how = int(os.environ["WORLD_SIZE"]), "torchrun"
     elif SLURMEnvironment.detect():
@@ -97,8 +111,8 @@ def check_launch(trainer: Trainer) -> None:
         return
     if started != trainer.world_size:
         raise ValueError(
-            f"{how} starts {started} processes, but --trainer.devices and --trainer.num_nodes ask for {trainer.num_devices} ×"
-            f" {trainer.num_nodes}. Make them equal: one process per device"
+            f"{how} starts {started} processes, but --trainer.devices and --trainer.num_nodes ask for"
+            f" {trainer.num_devices} × {trainer.num_nodes}. Make them equal: one process per device"
         )
 
 

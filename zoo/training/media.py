@@ -1,4 +1,4 @@
-"""What a run logs beside its numbers where the logger is wandb: drawings and their animation, its configuration, its last checkpoint."""
+"""What a run gives to wandb beside its numbers: drawings, their animation, its configuration, its last checkpoint."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from zoo.publishing import showcase
 
 
 def wandb_of(trainer: Trainer) -> list[WandbLogger]:
+    """Those of a trainer's loggers that are wandb's."""
     return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
 
 
 class LogDrawings(Callback):
-    """At each validation a contact sheet (``val/drawings``) and a GIF of a drawing as it is made (``val/animation``); at the end the last
-    checkpoint as an artifact. Nothing where the logger is not wandb."""
+    """Gives pictures and the last checkpoint to wandb; does nothing for other loggers.
+
+    At each validation a contact sheet (``val/drawings``) and a GIF of a drawing as it is made (``val/animation``);
+    at the end the last checkpoint as an artifact.
+    """
 
     @rank_zero_only
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,0 +1,109 @@
+"""The commands that draw images: `zoo draw | rooms | render`."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+from zoo.cli.output import (
+    IMAGE,
+    add_model,
+    add_output,
+    add_painting,
+    check_folder,
+    check_outputs,
+    repainted,
+    save_options,
+)
+
+PAINTS = "which paints strokes but makes none; `zoo list` says which draw"
+
+
+def add_commands(commands: Any) -> None:
+    """Add the commands to the parser of ``zoo``."""
+    c = commands.add_parser("draw", help="draw images with a checkpoint")
+    c.add_argument("images", nargs="+", metavar="IMAGE", help=IMAGE)
+    add_model(c)
+    c.add_argument(
+        "--tiles", type=int, default=1, metavar="D", help="draw D × D tiles of the image, for finer drawings"
+    )
+    c.add_argument("--strokes", type=int, metavar="N", help="at most N strokes (of each tile)")
+    refine = "move the strokes by N gradient steps at the end, and drop those that do not help (SARA keeps all)"
+    c.add_argument("--refine", type=int, metavar="N", help=refine)
+    inks = ["auto", "light", "dark", "lines"]
+    c.add_argument("--ink", choices=inks, help="which part of the image counts as ink; lines: those of a photograph")
+    orders = ["phases", "rows", "flood"]
+    c.add_argument("--order", choices=orders, help="in which a sliding drawer goes over its windows (default phases)")
+    add_painting(c, "with several images it holds {name}, e.g. out/{name}.svg")
+    c.set_defaults(run=draw)
+
+    c = commands.add_parser("rooms", help="the rooms of a floor plan as boxes, in JSON")
+    c.add_argument("image", metavar="PLAN", help="an image file: dark walls on white")
+    add_model(c, "one of floor plans: a name of `zoo list`, a folder, or org/repo on the Hub")
+    boxes = "{rooms: [{room, box: [left, top, right, bottom]}]}"
+    c.add_argument("--out", required=True, type=Path, metavar="FILE.json", help=boxes)
+    c.set_defaults(run=rooms)
+
+    c = commands.add_parser("render", help="paint a saved drawing again")
+    c.add_argument("drawing", metavar="DRAWING.json")
+    c.add_argument("--renderer", metavar="NAME", help="another renderer (default: the drawing's own)")
+    c.add_argument("--strokes", type=int, metavar="N", help="only the first N strokes")
+    add_output(c)
+    c.set_defaults(run=render)
+
+
+def draw(args: argparse.Namespace) -> int:
+    outs = [Path(args.out.replace("{name}", Path(i.removeprefix("sample:")).stem)) for i in args.images]
+    if len(set(outs)) < len(outs):
+        raise ValueError(f"{len(outs)} images need an --out with {{name}} in it and different names, not {args.out}")
+    check_outputs(outs)
+
+    from zoo.base.drawer import Drawer
+    from zoo.checkpoints import load
+
+    model = load(args.model, device=args.device)
+    if not isinstance(model, Drawer):
+        raise ValueError(f"{args.model} is a {type(model).__name__}, {PAINTS}")
+    options = {name: value for name in ("ink", "refine", "order") if (value := getattr(args, name)) is not None}
+    known = {*inspect.signature(model.draw).parameters, *inspect.signature(model.prepare).parameters}
+    if foreign := [f"--{name}" for name in options if name not in known or (name == "ink" and model.channels != 1)]:
+        raise ValueError(f"{args.model} has no {', '.join(foreign)}; `zoo show {args.model}` tells what it is")
+    for image, out in zip(args.images, outs, strict=True):
+        drawing = repainted(model.draw(image, tiles=args.tiles, strokes=args.strokes, **options), args.renderer)
+        drawing.save(out, **save_options(args))
+        print(f"{out}: {len(drawing)} strokes")
+    return 0
+
+
+def rooms(args: argparse.Namespace) -> int:
+    if args.out.suffix.lower() != ".json":
+        raise ValueError(f"{args.out}: rooms are saved as .json")
+    check_folder(args.out)
+
+    import zoo
+    from renderers.files import atomic_write
+
+    model = zoo.load(args.model)
+    if not isinstance(model, zoo.CanvasDrawer):
+        raise ValueError(
+            f"{args.model} is a {type(model).__name__}; this command needs a CanvasDrawer of floor plans:"
+            " see `zoo list`"
+        )
+    plan = zoo.rooms(model.draw(args.image))
+    atomic_write(args.out, json.dumps({"rooms": plan}, indent=1).encode())
+    print(f"{args.out}: {len(plan)} rooms")
+    return 0
+
+
+def render(args: argparse.Namespace) -> int:
+    check_outputs([Path(args.out)])
+
+    from renderers import Drawing
+
+    drawing = repainted(Drawing.load(args.drawing)[: args.strokes], args.renderer)
+    drawing.save(args.out, **save_options(args))
+    print(f"{args.out}: {len(drawing)} strokes")
+    return 0
