@@ -116,7 +116,9 @@ def test_fine_tuning_starts_from_the_weights_and_not_from_what_they_started_from
     model = zoo.SketchRNN(network=SMALL, start_from="gone")
     start = loading.save(model, tmp_path / "start")
     data = ("--data", "Sketches", f"--data.sources=[{sketches(tmp_path / 's.npz')}]", "--data.batch_size=4")
-    ckpt = fit(tmp_path, "--init_from", start, *data, "--model.lr=1e-9", "--model.decay.lr_min=1e-9", "--trainer.max_steps=1")
+    ckpt = fit(
+        tmp_path, "--init_from", start, *data, "--model.lr=1e-9", "--model.decay.lr_min=1e-9", "--trainer.max_steps=1"
+    )
     tuned = torch.load(ckpt, weights_only=True)["state_dict"]
     for key, value in zoo.load(start).state_dict().items():
         torch.testing.assert_close(tuned[key], value, atol=1e-7, rtol=0)

@@ -131,8 +131,9 @@ class Page:
             sketch: stroke-3, with ``side`` as the unit.
         """
         lines = [(line * self.side + self.end) / self.size for line in to_lines(sketch)]
-        segments = [np.concatenate([line[[0, *range(len(line) - 1)]], line], 1)[len(line) > 1 :] for line in lines]
-        return Drawing(on_page(np.concatenate(segments or [np.zeros((0, 4))])), "pen", self.aspect)  # type: ignore[arg-type]
+        segments = [np.concatenate([line[:-1], line[1:]] if len(line) > 1 else [line, line], 1) for line in lines]
+        strokes = on_page(np.concatenate([np.zeros((0, 4)), *segments]))
+        return Drawing(strokes, "pen", self.aspect)  # type: ignore[arg-type]
 
 
 def on_page(segments: np.ndarray) -> np.ndarray:
@@ -143,5 +144,6 @@ def on_page(segments: np.ndarray) -> np.ndarray:
     inside = (start >= 0) & (start <= 1)
     enter = np.where(way == 0, np.where(inside, -np.inf, np.inf), hits.min(0)).max(1).clip(min=0)
     leave = np.where(way == 0, np.inf, hits.max(0)).min(1).clip(max=1)
-    ends = np.concatenate([start + enter[:, None] * way, start + leave[:, None] * way], 1)[enter <= leave]
-    return ends.clip(0, 1).astype(np.float32)
+    on = enter <= leave
+    start, way, enter, leave = start[on], way[on], enter[on, None], leave[on, None]
+    return np.concatenate([start + enter * way, start + leave * way], 1).clip(0, 1).astype(np.float32)

@@ -211,7 +211,7 @@ class SketchRNN(Sketcher):
         """
         number = index * self.trainer.world_size + self.trainer.global_rank
         generator = torch.Generator(self.device).manual_seed(number)
-        told = {"generator": generator, "label": self.labels_of(batch)}
+        told: dict[str, Any] = {"generator": generator, "label": self.labels_of(batch)}
         if self.encoder is None:
             return self.sample(len(batch["length"]), **told)
         means, _ = self.encoder(batch["sketch"][:, 1:], batch["length"])
