@@ -199,7 +199,7 @@ def parsers() -> dict[str, Parser]:
     others = (
         zoo.CanvasDrawer(steps=1, image_size=16),
         zoo.CanvasDrawer("bezier-width", steps=1, image_size=16, windows=[32, 16], stop_cost=0.1, halvings=2),
-        zoo.SketchRNN(encoder_size=4, decoder_size=4, z_size=2, mixtures=1),
+        zoo.SketchRNN(network={"encoder_size": 4, "decoder_size": 4, "z_size": 2, "mixtures": 1}),
         zoo.NeuralRenderer(size=32, width=0.125),
         zoo.SARA(image_size=16, width=0.125, steps=9, levels=[1, 2], learning={"discount": 0.0}),
     )

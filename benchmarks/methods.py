@@ -73,10 +73,10 @@ def sketch_rnn(folder: Path) -> list[str]:
     model = [
         "--model",
         "SketchRNN",
-        "--model.encoder_size=8",
-        "--model.decoder_size=12",
-        "--model.z_size=4",
-        "--model.mixtures=3",
+        "--model.network.encoder_size=8",
+        "--model.network.decoder_size=12",
+        "--model.network.z_size=4",
+        "--model.network.mixtures=3",
     ]
     sources = f"--data.sources=[{sketches(folder / 'tiny.npz')}]"
     return [*model, "--data", "Sketches", sources, "--data.batch_size=4", "--data.scale_by=0.1", "--data.drop=0.1"]

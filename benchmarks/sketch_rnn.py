@@ -39,12 +39,12 @@ def epoch(name: str, part: int = 12) -> str:
     train, generator = data.loaded["train"], torch.Generator().manual_seed(0)
     bucketed = data.batches("train", generator)
     shuffled = torch.randperm(len(train), generator=generator).split(100)[: len(bucketed)]
-    model = zoo.SketchRNN(n_max=data.n_max).to(DEVICE).train()
+    model = zoo.SketchRNN().to(DEVICE).train()
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
 
     def seconds(batches: list[torch.Tensor], padded: bool) -> float:
         def run(indices: torch.Tensor) -> None:
-            points, lengths, _ = train.__getitems__(indices.tolist())
+            points, lengths, labels = train.__getitems__(indices.tolist())
             points[:, :2] /= data.scale
             sketch = pad(points, lengths, data.n_max)
             if padded:
@@ -53,7 +53,8 @@ def epoch(name: str, part: int = 12) -> str:
                 whole[:, : sketch.shape[1]] = sketch
                 sketch = whole
             with torch.autocast(DEVICE, torch.bfloat16):
-                losses = model.losses({"sketch": sketch.to(DEVICE), "length": lengths.to(DEVICE), "n_max": data.n_max})
+                batch = {"sketch": sketch.to(DEVICE), "length": lengths.to(DEVICE), "label": labels.to(DEVICE)}
+                losses = model.losses(batch | {"n_max": data.n_max})
             optimizer.zero_grad()
             (losses["L_R"] + losses["L_KL"]).backward()
             optimizer.step()

@@ -114,22 +114,23 @@ def pad(points: Tensor, lengths: Tensor, n_max: int) -> Tensor:
 
 
 def drop_points(points: Tensor, lengths: Tensor, probability: float) -> tuple[Tensor, Tensor]:
-    """Leave out points at random: only third or later ones of a stroke, never its last.
+    """Leave out points at random, as the authors' code does; the offset goes to the point before.
+
+    Only the fourth or a later point of a stroke is left out, never its last.
 
     Args:
-        points: of B sketches after one another, (P, 3); an offset that is left out is added to that of the point
-            before.
-        lengths: points of each, (B,).
-        probability: with which a point is left out.
+        points: Sketches after one another (P, 3), stroke-3.
+        lengths: (B,) points of each.
+        probability: In [0, 1).
 
     Returns:
-        The points that are left, (P', 3), and the new lengths.
+        The points that are left, and the new lengths.
     """
     lift = points[:, 2] > 0.5
     first = torch.zeros(len(points), dtype=torch.bool)
     first[lengths.cumsum(0) - lengths] = True
-    second = first.roll(1) | lift.roll(1) | first
-    drop = (torch.rand(len(points)) < probability) & ~(lift | second | second.roll(1))
+    start = first | lift.roll(1)  # of a stroke
+    drop = (torch.rand(len(points)) < probability) & ~(lift | start | start.roll(1) | start.roll(2))
     target = (~drop).long().cumsum(0) - 1  # where a dropped point's offset goes: to the last one kept
     merged = points.new_zeros(int((~drop).sum()), 3).index_add_(0, target, points)
     row = torch.repeat_interleave(torch.arange(len(lengths)), lengths)

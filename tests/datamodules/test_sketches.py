@@ -146,6 +146,28 @@ def test_simplify_of_a_closed_line_and_of_a_point():
 # --- augmentation ---
 
 
+def by_the_authors_rule(sketch):
+    """Their loop, with every point dropped that may be (``augment_strokes`` of sketch_rnn/utils.py in Magenta)."""
+    kept, lifted, count = [], True, 0
+    for x, y, lift in sketch.tolist():
+        count = 0 if lift or lifted else count + 1
+        if not lift and not lifted and count > 2:
+            kept[-1] = [kept[-1][0] + x, kept[-1][1] + y, kept[-1][2]]
+        else:
+            kept.append([x, y, lift])
+            lifted = bool(lift)
+    return torch.tensor(kept)
+
+
+def test_points_are_dropped_where_the_authors_drop_them():
+    rng = np.random.default_rng(0)
+    parts = [np.concatenate([rng.integers(-9, 9, (n, 2)), rng.random((n, 1)) < 0.2], 1) for n in (1, 2, 3, 9, 40, 200)]
+    points, lengths = torch.tensor(np.concatenate(parts)).float(), torch.tensor([len(s) for s in parts])
+    kept, left = drop_points(points, lengths, 1.0)
+    for sketch, part in zip(parts, kept.split(left.tolist()), strict=True):
+        assert torch.equal(part, by_the_authors_rule(sketch))
+
+
 def test_dropping_points_keeps_ends_and_the_way():
     torch.manual_seed(0)
     parts = sketches(50)

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,21 +11,25 @@ from tiny_files import sketches, write_sketches
 
 import datamodules
 import zoo
+from datamodules.quickdraw_classes import CLASSES
 from datamodules.sketch_files import from_drawing, to_drawing
 from datamodules.sketches import pad
 from renderers import Drawing
+from zoo.checkpoints.methods import arguments
 from zoo.cli.main import main
 from zoo.sketch_rnn import networks
+from zoo.sketch_rnn.inputs import between, on_page, stroke3
 from zoo.sketch_rnn.mixture import Mixture, kl, reconstruction
 from zoo.sketch_rnn.networks import LSTM, Decoder, Encoder, HyperLSTM, LayerNormLSTM
-from zoo.sketch_rnn.sketch_rnn import between, stroke3
+from zoo.sketch_rnn.options import KL, Decay, Measured, Network
 
-SIZES = {"encoder_size": 12, "decoder_size": 16, "z_size": 4, "mixtures": 3, "n_max": 24}
+SIZES = {"encoder_size": 12, "decoder_size": 16, "z_size": 4, "mixtures": 3}
 
 
-def tiny(**options):
+def tiny(n_max=24, classes=(), network=None, **options):
     torch.manual_seed(0)
-    return zoo.SketchRNN(**(SIZES | options)).eval()
+    measured = {"n_max": n_max, "classes": list(classes)}
+    return zoo.SketchRNN(network=SIZES | (network or {}), measured=measured, **options).eval()
 
 
 def padded(parts, n_max):
@@ -125,7 +130,9 @@ def test_a_batch_of_similar_lengths_has_the_loss_of_the_padded_one():
     model, n_max = tiny(), 40
     parts = [s / 8 for s in sketches(5, longest=14)]
     points, lengths = padded(parts, n_max)
-    short = model.losses({"sketch": points, "length": lengths, "n_max": n_max}, torch.Generator().manual_seed(3))
+    short = model.losses(
+        {"sketch": points, "length": lengths, "label": lengths * 0, "n_max": n_max}, torch.Generator().manual_seed(3)
+    )
     long = torch.zeros(5, n_max + 1, 5)
     long[..., 4] = 1
     long[:, : points.shape[1]] = points
@@ -149,7 +156,7 @@ def test_sampling_follows_the_law():
     torch.manual_seed(0)
     y = torch.randn(21).expand(200_000, 21)
     law = Mixture.of(y)
-    offset, pen = law.sample(1.0, False, torch.Generator().manual_seed(0))
+    offset, pen = law.sample(1.0, 1.0, False, torch.Generator().manual_seed(0))
     share = torch.bincount(pen, minlength=3) / len(pen)
     torch.testing.assert_close(share, law.pen[0].softmax(-1), atol=0.01, rtol=0)
     weights = law.log_pi[0].exp()
@@ -165,7 +172,7 @@ def test_sampling_follows_the_law():
 def test_temperature_is_equation_8():
     y = torch.randn(1, 21, generator=torch.Generator().manual_seed(2)).expand(100_000, 21)
     law = Mixture.of(y)
-    offset, pen = law.sample(0.25, False, torch.Generator().manual_seed(0))
+    offset, pen = law.sample(0.25, 0.25, False, torch.Generator().manual_seed(0))
     torch.testing.assert_close(
         torch.bincount(pen, minlength=3) / len(pen), (law.pen[0] / 0.25).softmax(-1), atol=0.01, rtol=0
     )
@@ -173,8 +180,8 @@ def test_temperature_is_equation_8():
     mean = (weights * law.mean_x[0]).sum()
     variance = (weights * ((2 * law.log_sigma_x[0]).exp() * 0.25 + law.mean_x[0] ** 2)).sum() - mean**2
     torch.testing.assert_close(offset[:, 0].var(), variance, rtol=0.03, atol=0)
-    cold, _ = law.sample(1e-6, False, torch.Generator().manual_seed(0))
-    greedy, _ = law.sample(1.0, True, None)
+    cold, _ = law.sample(1e-6, 1e-6, False, torch.Generator().manual_seed(0))
+    greedy, _ = law.sample(1.0, 1.0, True, None)
     torch.testing.assert_close(cold, greedy, atol=0.02, rtol=0)
 
 
@@ -299,7 +306,7 @@ def test_recurrent_weights_start_orthogonal(make):
 
 def test_unknown_cells():
     with pytest.raises(ValueError, match="no cell 'gru'; there are lstm, layer_norm, hyper"):
-        zoo.SketchRNN(cell="gru")
+        zoo.SketchRNN(network={"cell": "gru"})
 
 
 @pytest.mark.parametrize("kind", ["lstm", "layer_norm", "hyper"])
@@ -340,7 +347,7 @@ def test_sizes_of_the_published_configurations():
 
 
 def test_training_loss_is_annealed_and_floored_and_validation_is_not(monkeypatch):
-    model = tiny(w_kl=0.7, kl_min=0.2, eta_min=0.1, eta_rate=0.9)
+    model = tiny(kl={"weight": 0.7, "floor": 0.2, "eta_min": 0.1, "eta_rate": 0.9})
     found = {"L_R": torch.tensor(2.0), "L_KL": torch.tensor(0.05)}
     logged = {}
     monkeypatch.setattr(model, "losses", lambda *args: dict(found))
@@ -356,7 +363,7 @@ def test_training_loss_is_annealed_and_floored_and_validation_is_not(monkeypatch
 
 
 def test_learning_rate_falls_to_its_floor():
-    model = tiny(lr=1e-3, lr_min=1e-5, lr_decay=0.9)
+    model = tiny(lr=1e-3, decay={"lr_min": 1e-5, "rate": 0.9})
     made = model.configure_optimizers()
     schedule = made["lr_scheduler"]["scheduler"]
     for step in (0, 1, 50):
@@ -367,9 +374,9 @@ def test_learning_rate_falls_to_its_floor():
 @pytest.mark.parametrize("cell", ["lstm", "layer_norm", "hyper"])
 def test_overfits_a_batch(cell):
     torch.manual_seed(0)
-    model = zoo.SketchRNN(cell=cell, keep=1.0, **(SIZES | {"decoder_size": 48, "encoder_size": 24})).train()
+    model = tiny(network={"cell": cell, "keep": 1.0, "decoder_size": 48, "encoder_size": 24}).train()
     points, lengths = padded([s / 8 for s in sketches(6, longest=12)], 12)
-    batch = {"sketch": points, "length": lengths, "n_max": 12}
+    batch = {"sketch": points, "length": lengths, "label": lengths * 0, "n_max": 12}
     optimizer = torch.optim.Adam(model.parameters(), 5e-3)
     first = model.losses(batch)["L_R"].item()
     for _ in range(150):
@@ -383,17 +390,62 @@ def test_overfits_a_batch(cell):
 
 @pytest.mark.parametrize("cell", ["lstm", "layer_norm", "hyper"])
 def test_starting_as_an_unconditional_model(cell):
-    alone, model = tiny(conditional=False, cell=cell), tiny(cell=cell)
+    alone, model = tiny(conditional=False, network={"cell": cell}), tiny(network={"cell": cell})
     model.begin_as(alone)
     points = torch.randn(2, 6, 5)
     y = alone.decoder(points, None)[0]
     torch.testing.assert_close(model.decoder(points, torch.zeros(2, 4))[0], y, atol=1e-5, rtol=1e-4)
     assert not torch.allclose(model.decoder(points, torch.ones(2, 4))[0], y, atol=1e-5)
-    for other in (tiny(cell=cell), tiny(conditional=False, cell=cell, decoder_size=8), zoo.CanvasDrawer(image_size=16)):
+    small = tiny(conditional=False, network={"cell": cell, "decoder_size": 8})
+    for other in (tiny(network={"cell": cell}), small, zoo.CanvasDrawer(image_size=16)):
         with pytest.raises(
             ValueError, match="expected an unconditional SketchRNN with the same cell, decoder_size, mixtures"
         ):
             model.begin_as(other)
+
+
+OLD = {  # the constructor arguments of a training checkpoint from before the groups
+    "conditional": True,
+    "cell": "lstm",
+    "encoder_cell": "lstm",
+    "encoder_size": 12,
+    "decoder_size": 16,
+    "z_size": 4,
+    "mixtures": 3,
+    "keep": 0.8,
+    "w_kl": 0.3,
+    "kl_min": 0.05,
+    "eta_min": 0.02,
+    "eta_rate": 0.99,
+    "eta_wait": 7,
+    "lr": 0.002,
+    "lr_min": 1e-6,
+    "lr_decay": 0.998,
+    "compiled": False,
+    "start_from": None,
+    "n_max": 31,
+    "extent": 9.5,
+}
+
+
+def test_old_arguments_load(tmp_path):
+    """Flat ones of a published entry; and a training checkpoint that holds them is exported."""
+    network = Network(encoder_size=12, decoder_size=16, z_size=4, mixtures=3, keep=0.8)
+    ckpt = {
+        "hyper_parameters": OLD | {"_class_path": "zoo.SketchRNN"},
+        "state_dict": zoo.SketchRNN(network=network).state_dict(),
+        "global_step": 5,
+    }
+    torch.save(ckpt, tmp_path / "old.ckpt")
+    assert main(["export", str(tmp_path / "old.ckpt"), "--name", "old", "--out", str(tmp_path / "old")]) == 0
+    for model in (zoo.SketchRNN(**arguments(zoo.SketchRNN, OLD)), zoo.load(tmp_path / "old")):
+        assert model.network == network
+        assert model.kl == KL(0.3, 0.05, 0.02, 0.99, 7)
+        assert model.decay == Decay(0.998, 1e-6)
+        assert model.measured == Measured(31, 9.5)
+        assert model.hparams["kl"]["weight"] == 0.3  # plain values
+    for key, value in zoo.load(tmp_path / "old").state_dict().items():
+        torch.testing.assert_close(value, ckpt["state_dict"][key], atol=1e-3, rtol=1e-2)
 
 
 def fit(tmp_path, name, *options):
@@ -402,8 +454,8 @@ def fit(tmp_path, name, *options):
         "fit",
         "--model",
         "SketchRNN",
-        *(f"--model.{k}={v}" for k, v in SIZES.items() if k != "n_max"),
-        "--model.keep=0.8",
+        *(f"--model.network.{k}={v}" for k, v in SIZES.items()),
+        "--model.network.keep=0.8",
     ]
     args += [
         "--data",
@@ -433,7 +485,7 @@ def fit(tmp_path, name, *options):
 
 
 def test_resuming_is_exact(tmp_path):
-    """Stopped in mid-epoch and resumed, the losses are those of an uninterrupted run, digit by digit; so are the weights."""
+    """Stopped in mid-epoch and resumed, losses and weights are those of an uninterrupted run, digit by digit."""
     write_sketches(tmp_path / "set.npz")
     whole, folder = fit(tmp_path, "whole", "--trainer.max_steps=12")
     first, stopped = fit(tmp_path, "part", "--trainer.max_steps=7")
@@ -454,17 +506,121 @@ def test_trained_by_the_command_exported_and_used(tmp_path):
     model = zoo.load(tmp_path / "mine")
     data = datamodules.Sketches([str(tmp_path / "set.npz")])
     data.setup()
-    assert model.hparams["n_max"] == data.n_max
-    assert model.hparams["extent"] == pytest.approx(data.extent)
+    assert model.measured.n_max == data.n_max
+    assert model.measured.extent == pytest.approx(data.extent)
     assert len(model.sample(3)) == 3
 
 
 def test_the_papers_figure_is_named(data_root, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    args = ["test", "--config", "sketchrnn", "--model.w_kl=0.25", "--model.decoder_size=8", "--model.encoder_size=8"]
+    args = ["test", "--config", "sketchrnn", "--model.kl.weight=0.25"]
+    args += ["--model.network.decoder_size=8", "--model.network.encoder_size=8"]
     args += ["--trainer.accelerator=cpu", "--trainer.logger=false", "--trainer.enable_progress_bar=false"]
     assert main([*args, f"--data.root={data_root}"]) == 0
     assert "paper, Table 1: L_R -1.46, L_KL 1.01" in capsys.readouterr().out
+
+
+# --- telling the class ---
+
+
+def told(**options):
+    """A model that knows three classes; of each batch nothing is withheld."""
+    labels = {"size": 5, "untold": 0.0}
+    return tiny(classes=["cat", "cart", "yoga"], **{"labels": labels, **options})
+
+
+@pytest.fixture
+def batch():
+    points, lengths = padded([s / 8 for s in sketches(6)], 24)
+    return {"sketch": points, "length": lengths, "label": torch.tensor([0, 0, 2, 2, 2, 0]), "n_max": 24}
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_the_label_changes_the_loss_and_learns(batch, conditional):
+    model = told(conditional=conditional)
+    loss = model.losses(batch, seeded())["L_R"]
+    loss.backward()
+    reached = model.label_vectors.weight.grad.abs().sum(1) > 0
+    assert reached.tolist() == [True, False, True, False]  # neither cart, nor "not told"
+    other = model.losses(batch | {"label": torch.ones(6, dtype=torch.long)}, seeded())["L_R"]
+    assert other.item() != pytest.approx(loss.item(), abs=1e-6)
+
+
+def test_some_classes_are_withheld_while_training(batch):
+    model = told(labels={"size": 5, "untold": 0.5})
+    torch.manual_seed(0)
+    many = batch | {"label": torch.full((1000,), 2)}
+    assert 400 < (model.train().labels_of(many) == -1).sum() < 600
+    assert (model.eval().labels_of(many) == 2).all()
+    with pytest.raises(ValueError, match=r"size -1 and untold 1\.0"):
+        told(labels={"size": -1, "untold": 1.0})
+
+
+def test_a_label_by_name(ends):
+    model = told()
+    cat = model.sample(3, label="cat", greedy=True, generator=seeded())
+    assert cat != model.sample(3, label="yoga", greedy=True, generator=seeded())
+    assert cat == model.sample(3, label=torch.zeros(3, dtype=torch.long), greedy=True, generator=seeded())
+    assert len(model.sample(2)) == len(model.complete(ends[0][:4], 2, label="cart")) == 2
+    assert model.reconstruct(ends[0], label="cat", greedy=True) != model.reconstruct(ends[0], label="cart", greedy=True)
+    message = r"no class 'carts' \(did you mean 'cart'\?\); the model knows 3: cat, cart, yoga"
+    with pytest.raises(ValueError, match=message):
+        model.sample(1, label="carts")
+    with pytest.raises(ValueError, match="label 'cat': this model is not told what to draw"):
+        tiny().sample(1, label="cat")
+
+
+def test_starting_as_a_model_that_is_told(batch):
+    alone, model = told(conditional=False), told()
+    model.begin_as(alone)
+    labels, z = torch.tensor([0, 1]), torch.zeros(2, 4)
+    points = torch.randn(2, 6, 5)
+    y = alone.decoder(points, alone.told(labels, None))[0]
+    torch.testing.assert_close(model.decoder(points, model.told(labels, z))[0], y, atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match="is told one of 3 classes by 5 numbers"):
+        tiny().begin_as(alone)
+    told(conditional=False).begin_as(tiny(conditional=False))  # which knew of no classes
+
+
+def test_classes_come_from_the_data_and_stay(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("cat", "dog", "cow"):
+        write_sketches(tmp_path / f"{name}.npz")
+    both = f"--data.sources=[{tmp_path}/dog.npz,{tmp_path}/cat.npz]"
+    _, folder = fit(tmp_path, "run", both, "--trainer.max_steps=2", "--model.labels.size=3")
+    last = str(folder / "checkpoints" / "last.ckpt")
+    assert main(["export", last, "--name", "mine", "--out", str(tmp_path / "mine")]) == 0
+    model = zoo.load(tmp_path / "mine")
+    assert model.measured.class_names == ["dog", "cat"]
+    assert len(model.label_vectors.weight) == 3
+    sample = ["sample", "--model", str(tmp_path / "mine"), "--n", "2", "--out", str(tmp_path / "o.svg"), "--label"]
+    assert main([*sample, "cat"]) == 0
+    assert main([*sample, "cats"]) == 1
+    assert "no class 'cats' (did you mean 'cat'?)" in capsys.readouterr().err
+
+    again = ["fit", "--init_from", str(tmp_path / "mine"), "--data=Sketches", "--data.batch_size=8"]
+    again += ["--trainer.max_steps=1", "--trainer.accelerator=cpu", "--trainer.logger=false"]
+    again += ["--trainer.enable_checkpointing=false", "--trainer.enable_progress_bar=false"]
+    assert main([*again, f"--data.sources=[{tmp_path}/cat.npz]"]) == 0
+    assert main([*again, f"--data.sources=[{tmp_path}/cow.npz]"]) == 1
+    assert "no class 'cow'; the model knows 2: dog, cat" in capsys.readouterr().err
+
+
+def test_a_data_sets_classes_are_numbered_as_the_models():
+    model = told()
+    model.trainer = Mock(datamodule=Mock(classes=("yoga", "cat")))
+    model.setup("test")
+    assert model.labels_of({"label": torch.tensor([0, 1, 0])}).tolist() == [2, 0, 2]
+
+
+def test_quickdraws_classes_are_one_word():
+    model = tiny(labels={"size": 2})
+    model.measure(Mock(n_max=30, extent=9.0, classes=CLASSES))
+    assert model.hparams["measured"] == {"n_max": 30, "extent": 9.0, "classes": "quickdraw"}
+    assert model.label_vectors.weight.shape == (346, 2)
+    assert model.label_index("cat") == CLASSES.index("cat")
+    with pytest.raises(ValueError, match=r"'bicycel' \(did you mean 'bicycle'\?\); the model knows 345: .*, …"):
+        model.label_index("bicycel")
 
 
 # --- drawing ---
@@ -570,6 +726,68 @@ def test_complete_begins_with_the_sketch(conditional):
     assert len(drawings) == 3
 
 
+@pytest.mark.parametrize("conditional", [True, False])
+@pytest.mark.parametrize("aspect", [1.0, 1.6])
+def test_what_continues_a_drawing_stays_in_its_frame(conditional, aspect):
+    """Laid over the drawing, the new strokes are the completion of :meth:`complete`, moved and scaled."""
+    model = tiny(conditional=conditional)
+    lines = [[0.4, 0.4, 0.5, 0.4], [0.5, 0.4, 0.5, 0.5], [0.4, 0.52, 0.45, 0.52]]
+    drawing = Drawing(torch.tensor(lines), "pen", aspect)
+    ways = model.continue_(drawing, 12, 0.5, size=0.8, generator=seeded())
+    whole = model.complete(drawing, 12, 0.5, size=0.8, generator=seeded())
+    assert len(ways) == 12
+    page = torch.tensor([aspect**0.5, aspect**-0.5]).repeat(2)
+    for new, completed in zip(ways, whole, strict=True):
+        assert (new.renderer, new.aspect) == ("pen", aspect)
+        both = torch.cat([drawing.strokes, new.strokes]) * page
+        if len(both) != len(completed):  # something left the page
+            continue
+        scale = (completed.strokes[1, 3] - completed.strokes[0, 1]) / (both[1, 3] - both[0, 1])
+        shifted = (both - both[0, :2].repeat(2)) * scale + completed.strokes[0, :2].repeat(2)
+        torch.testing.assert_close(shifted, completed.strokes, atol=2e-3, rtol=0)
+    assert any(len(n) > 0 and len(n) + 3 == len(c) for n, c in zip(ways, whole, strict=True))
+
+
+def test_a_drawing_is_continued_by_its_own_size(model, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(model, "new_parts", lambda prefix, n, size, temperature: sizes.append(size) or [])
+    for width in (0.9, 0.45, 0.01):
+        model.continue_(Drawing(torch.tensor([[0.05, 0.5, 0.05 + width, 0.5]]), "pen"))
+    model.continue_(Drawing(torch.tensor([[0.5, 0.5, 0.5, 0.5]]), "pen"))
+    assert sizes == pytest.approx([1.0, 0.5, 0.1, 0.1])
+    with pytest.raises(ValueError, match="the drawing is empty"):
+        model.continue_(Drawing(torch.zeros(0, 4), "pen"))
+
+
+def test_only_what_lies_on_the_page_is_kept():
+    inside, across, beside, upright = (
+        [0.1, 0.2, 0.3, 0.4],
+        [0.5, 0.5, 1.5, 0.5],
+        [1.2, 0.1, 1.4, 0.2],
+        [0.5, -1, 0.5, 2],
+    )
+    kept = on_page(np.array([inside, across, beside, upright, [0.5, 0.5, 0.5, 0.5], [2.0, 2.0, 2.0, 2.0]]))
+    expected = [inside, [0.5, 0.5, 1, 0.5], [0.5, 0, 0.5, 1], [0.5, 0.5, 0.5, 0.5]]
+    np.testing.assert_allclose(kept, expected, atol=1e-6)
+
+
+def test_a_cold_pen_is_still_lifted(model):
+    """A pen that is lifted at one point in five: at its own τ of 0.1 never, by default nearly as often as learned."""
+    model = tiny()
+    with torch.no_grad():
+        model.decoder.out.weight[-3:] = 0
+        model.decoder.out.bias[-3:] = torch.tensor([0.8, 0.2, 1e-6]).log()
+
+    def lifted(**options):
+        drawn = model.generate(50, model.prior(50, seeded()), temperature=0.1, generator=seeded(), **options)
+        return np.concatenate(drawn)[:, 2].mean()
+
+    assert lifted(pen_temperature=0.1) < 0.01
+    assert lifted(pen_temperature=1.0) == pytest.approx(0.2, abs=0.03)
+    assert lifted() == lifted(pen_temperature=0.55)
+    assert 0.05 < lifted() < 0.12
+
+
 def test_sketches_come_from_files_and_pictures(model, tmp_path, ends):
     for name in ("a.json", "a.svg", "a.png"):
         ends[0].save(tmp_path / name)
@@ -604,6 +822,7 @@ def test_drawings_can_be_painted_by_others(model, ends):
         (lambda m: m.sample(1, temperature=0), "temperature is 0; expected more than 0"),
         (lambda m: m.sample(1, temperature=-1), "temperature is -1"),
         (lambda m: m.sample(1, temperature=float("nan")), "temperature is nan"),
+        (lambda m: m.sample(1, pen_temperature=0), "pen_temperature is 0; expected more than 0"),
         (lambda m: m.sample(0), "n is 0; expected at least 1"),
         (lambda m: m.reconstruct(np.zeros((0, 3))), r"shape \(0, 3\); expected \(N, 3\) with at least one point"),
         (lambda m: m.reconstruct(np.zeros((5, 2))), r"shape \(5, 2\)"),

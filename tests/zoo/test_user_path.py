@@ -108,12 +108,17 @@ def test_every_method_is_fine_tuned_exported_measured_and_published(hub, method,
     assert all(torch.equal(v, state[k]) for k, v in zoo.load("me/tuned").state_dict().items())
 
 
+SMALL = {"encoder_size": 4, "decoder_size": 4, "z_size": 2, "mixtures": 2}
+
+
 def test_fine_tuning_starts_from_the_weights_and_not_from_what_they_started_from(tmp_path):
     """A sketch-rnn whose decoder once began as another's keeps its own."""
-    model = zoo.SketchRNN(encoder_size=4, decoder_size=4, z_size=2, mixtures=2, start_from="gone")
+    model = zoo.SketchRNN(network=SMALL, start_from="gone")
     start = loading.save(model, tmp_path / "start")
     data = ("--data", "Sketches", f"--data.sources=[{sketches(tmp_path / 's.npz')}]", "--data.batch_size=4")
-    ckpt = fit(tmp_path, "--init_from", start, *data, "--model.lr=1e-9", "--model.lr_min=1e-9", "--trainer.max_steps=1")
+    ckpt = fit(
+        tmp_path, "--init_from", start, *data, "--model.lr=1e-9", "--model.decay.lr_min=1e-9", "--trainer.max_steps=1"
+    )
     tuned = torch.load(ckpt, weights_only=True)["state_dict"]
     for key, value in zoo.load(start).state_dict().items():
         torch.testing.assert_close(tuned[key], value, atol=1e-7, rtol=0)
@@ -136,7 +141,7 @@ def test_the_readmes_examples_run(command, tmp_path):
             ["--data.steps=2", "--data.val_steps=1", "--data.batch_size=2"],
         ),
         "ImageFolder": (lambda: zoo.CanvasDrawer(steps=1), ["--data.batch_size=4"]),
-        "Sketches": (lambda: zoo.SketchRNN(encoder_size=4, decoder_size=4, z_size=2), ["--data.batch_size=4"]),
+        "Sketches": (lambda: zoo.SketchRNN(network=SMALL), ["--data.batch_size=4"]),
         "sara-celeba": (
             lambda: zoo.SARA(image_size=16, width=0.125, steps=2, rounds={"batch": 4, "updates": 1, "warmup": 0}),
             ["--data.batch_size=4"],

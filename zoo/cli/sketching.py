@@ -41,6 +41,13 @@ def add_sketching(c: argparse.ArgumentParser, temperature: float) -> None:
     c.add_argument(
         "--temperature", type=float, default=temperature, help=f"randomness, from above 0 to 1 (default {temperature})"
     )
+    c.add_argument(
+        "--pen-temperature",
+        type=float,
+        metavar="T",
+        help="that of lifting the pen (default halfway from the other to 1); a low one makes lines without an end",
+    )
+    c.add_argument("--label", metavar="CLASS", help="what to draw, with a model that is told, e.g. cat")
     c.add_argument("--greedy", action="store_true", help="always the likeliest point")
     c.add_argument("--seed", type=int, default=0, help="of the random numbers (default 0)")
     add_painting(c, "several drawings make a grid, or a file each where the name holds {i}")
@@ -85,7 +92,15 @@ def sketcher(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     if not isinstance(model, zoo.SketchRNN):
         raise ValueError(f"{args.model} is a {type(model).__name__}; this command needs a SketchRNN: see `zoo list`")
     generator = torch.Generator(args.device).manual_seed(args.seed)
-    return model, {"temperature": args.temperature, "greedy": args.greedy, "generator": generator}
+    if args.label is not None:
+        model.label_index(args.label)  # a wrong name is said before anything is drawn
+    return model, {
+        "temperature": args.temperature,
+        "pen_temperature": args.pen_temperature,
+        "greedy": args.greedy,
+        "generator": generator,
+        "label": args.label,
+    }
 
 
 def save_all(drawings: list[Any], args: argparse.Namespace, columns: int | None = None, flip: bool = False) -> None:

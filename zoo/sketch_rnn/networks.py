@@ -24,7 +24,11 @@ def orthogonal(gates: int, hidden: int) -> nn.Parameter:
 class Cell(nn.Module):
     """A recurrent cell over x (T, B, inputs): what is common to the three. Gates are in the order i, f, g, o.
 
-    keep: probability with which recurrent dropout without memory loss (Semeniuta et al., 2016) keeps a candidate g, while training.
+    Args:
+        inputs: Numbers in a step's input.
+        hidden: Units.
+        keep: Probability with which recurrent dropout without memory loss (Semeniuta et al., 2016) keeps a candidate g
+            while training.
     """
 
     def __init__(self, inputs: int, hidden: int, keep: float):
@@ -49,10 +53,16 @@ class Cell(nn.Module):
 
     @abstractmethod
     def step(self, x: Tensor, state: State) -> State:
-        """The next state. x: one step of :meth:`project`'s result."""
+        """The next state, of one step x (B, gates) of what :meth:`project` returns."""
 
     def forward(self, x: Tensor, state: State | None = None, z: Tensor | None = None) -> tuple[Tensor, State]:
-        """Outputs (T, B, hidden) for inputs [x; z] of x (T, B, ·) and z (B, ·), if it is given; and the last state."""
+        """Outputs (T, B, hidden) for inputs [x; z], and the last state.
+
+        Args:
+            x: (T, B, ·).
+            state: The first one; None: zeros.
+            z: (B, ·), the same at each step, if there is one.
+        """
         state = self.start(x) if state is None else state
         outputs = []
         for projected in self.project(x, z).unbind(0):
@@ -61,11 +71,15 @@ class Cell(nn.Module):
         return torch.stack(outputs), state
 
     def candidate(self, g: Tensor) -> Tensor:
+        """What the cell may take in, tanh(g), with dropout."""
         return F.dropout(torch.tanh(g), 1 - self.keep, self.training)
 
 
 class LSTM(Cell):
-    """Hochreiter and Schmidhuber's, with a forget bias of 1. Runs on the fused kernel wherever there is no dropout."""
+    """Hochreiter and Schmidhuber's, with a forget bias of 1. Runs on the fused kernel wherever there is no dropout.
+
+    Arguments as of :class:`Cell`.
+    """
 
     def __init__(self, inputs: int, hidden: int, keep: float = 1.0):
         super().__init__(inputs, hidden, keep)
@@ -87,9 +101,8 @@ class LSTM(Cell):
         return torch.sigmoid(o) * torch.tanh(c), c
 
     def forward(self, x: Tensor, state: State | None = None, z: Tensor | None = None) -> tuple[Tensor, State]:
-        if (self.training and self.keep < 1) or len(x) * x.shape[
-            1
-        ] < 32:  # preparing the kernel costs more than so few points
+        few = len(x) * x.shape[1] < 32  # points: preparing the kernel costs more
+        if few or (self.training and self.keep < 1):
             return super().forward(x, state, z)
         x = x if z is None else torch.cat([x, z.expand(len(x), *z.shape)], -1)
         h, c = self.start(x) if state is None else state
@@ -98,7 +111,10 @@ class LSTM(Cell):
 
 
 class LayerNormLSTM(Cell):
-    """LSTM whose gates and cell are layer-normalised (Ba et al., 2016): a norm per gate, no bias, forget bias 1 after the norm."""
+    """LSTM whose gates and cell are layer-normalised (Ba et al., 2016).
+
+    A norm per gate, no bias, forget bias 1 after the norm. Arguments as of :class:`Cell`.
+    """
 
     def __init__(self, inputs: int, hidden: int, keep: float = 1.0):
         super().__init__(inputs, hidden, keep)
@@ -115,7 +131,11 @@ class LayerNormLSTM(Cell):
 
 
 class GateNorms(nn.Module):
-    """The rest of a layer-normalised step: gates (B, 4 * hidden) and c (B, hidden) to the next h and c."""
+    """The rest of a layer-normalised step: gates (B, 4 * hidden) and c (B, hidden) to the next h and c.
+
+    Args:
+        hidden: Units.
+    """
 
     def __init__(self, hidden: int):
         super().__init__()
@@ -132,8 +152,15 @@ class GateNorms(nn.Module):
 class HyperLSTM(Cell):
     """A layer-normalised LSTM whose weights' rows are scaled at each step by a smaller one (Ha et al., 2017).
 
-    The small one, of ``hyper`` units, sees [x, h]; from its output come, through embeddings of ``embedding`` numbers for each gate, the
-    scales of W_x x and of W_h h and a bias. The rows of ``w_x`` and ``w_h`` are those of the small one's four gates, then the large one's.
+    The small one sees [x, h]; from its output come, through an embedding for each gate, the scales of W_x x and of
+    W_h h and a bias. The rows of ``w_x`` and ``w_h`` are those of the small one's four gates, then the large one's.
+
+    Args:
+        inputs: Numbers in a step's input.
+        hidden: Units of the large one.
+        keep: As of :class:`Cell`.
+        hyper: Units of the small one.
+        embedding: Numbers in an embedding.
     """
 
     def __init__(self, inputs: int, hidden: int, keep: float = 1.0, hyper: int = 256, embedding: int = 32):
@@ -176,14 +203,21 @@ CELLS = {"lstm": LSTM, "layer_norm": LayerNormLSTM, "hyper": HyperLSTM}
 
 
 def cell(kind: str, inputs: int, hidden: int, keep: float) -> Cell:
-    """A cell by name. ValueError, naming those there are, for another."""
+    """A cell by its name in CELLS; the rest as of :class:`Cell`. ValueError, naming those there are, for another."""
     if kind not in CELLS:
         raise ValueError(f"no cell {kind!r}; there are {', '.join(CELLS)}")
     return CELLS[kind](inputs, hidden, keep)
 
 
 class Encoder(nn.Module):
-    """Bidirectional (eq. 1, 2): a sketch to the mean and the log-variance of its latent vector."""
+    """Bidirectional (eq. 1, 2): a sketch to the mean and the log-variance of its latent vector.
+
+    Args:
+        kind: Its cells, one of CELLS.
+        hidden: Units in each direction.
+        z_size: N_z.
+        keep: As of :class:`Cell`.
+    """
 
     def __init__(self, kind: str, hidden: int, z_size: int, keep: float):
         super().__init__()
@@ -192,39 +226,58 @@ class Encoder(nn.Module):
         nn.init.constant_(self.log_variance.bias, -4.0)  # little noise at first, so that the decoder learns to listen
 
     def forward(self, points: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """points: (B, T, 5), without the start token; lengths: (B,), 1 to T: what is beyond has no effect. Returns two (B, z_size)."""
+        """Means and log-variances, each (B, z_size).
+
+        Args:
+            points: (B, T, 5), without the start token.
+            lengths: (B,), 1 to T; what is beyond has no effect.
+        """
         points = points.transpose(0, 1)
-        rows = torch.arange(points.shape[1], device=points.device)
-        back = (lengths - 1 - torch.arange(len(points), device=points.device)[:, None]).clamp(min=0)
-        h = torch.cat(
-            [self.forwards(points)[0][lengths - 1, rows], self.backwards(points[back, rows])[0][lengths - 1, rows]], -1
-        )
+        step, batch = (torch.arange(n, device=points.device) for n in points.shape[:2])
+        reverse = points[(lengths - 1 - step[:, None]).clamp(min=0), batch]
+        last = lengths - 1, batch
+        h = torch.cat([self.forwards(points)[0][last], self.backwards(reverse)[0][last]], -1)
         return self.mean(h), self.log_variance(h)
 
 
 class Decoder(nn.Module):
-    """Autoregressive (eq. 4): the previous point, and the latent vector if there is one, to the raw parameters of the next one's law."""
+    """Autoregressive (eq. 4): the previous point, and what it is told, to the raw parameters of the next point's law.
 
-    def __init__(self, kind: str, hidden: int, z_size: int, mixtures: int, keep: float):
+    Args:
+        kind: Its cell, one of CELLS.
+        hidden: Units.
+        told: Numbers that it is told at each step: those of the latent vector and of the class's; 0 for none.
+        mixtures: M.
+        keep: As of :class:`Cell`.
+    """
+
+    def __init__(self, kind: str, hidden: int, told: int, mixtures: int, keep: float):
         super().__init__()
-        self.cell = cell(kind, 5 + z_size, hidden, keep)
-        self.initial = small_linear(z_size, sum(self.cell.state_sizes)) if z_size else None
+        self.cell = cell(kind, 5 + told, hidden, keep)
+        self.initial = small_linear(told, sum(self.cell.state_sizes)) if told else None
         self.out = nn.Linear(hidden, 6 * mixtures + 3)
 
     def start(self, n: int, z: Tensor | None) -> State:
-        """The first state of n sketches: tanh(W_z z + b_z), or zeros without a latent vector."""
+        """The first state of n sketches: tanh(W_z z + b_z), or zeros if it is told nothing."""
         if self.initial is None or z is None:
             return self.cell.start(self.out.weight.new_empty(n, 1))
         return torch.tanh(self.initial(z)).split(self.cell.state_sizes, -1)
 
     def forward(self, points: Tensor, z: Tensor | None, state: State | None = None) -> tuple[Tensor, State]:
-        """points: (B, T, 5); z: (B, z_size). Returns y (B, T, 6 * mixtures + 3) and the last state."""
+        """Raw outputs y (B, T, 6 * mixtures + 3), and the last state.
+
+        Args:
+            points: (B, T, 5), the first of them the start token.
+            z: (B, told), what it is told; None for nothing.
+            state: That after the points before; None at the start of a sketch.
+        """
         state = self.start(len(points), z) if state is None else state
         outputs, state = self.cell(points.transpose(0, 1), state, z)
         return self.out(outputs).transpose(0, 1), state
 
 
 def small_linear(inputs: int, outputs: int) -> nn.Linear:
+    """A layer whose outputs begin near 0, as the authors' code has it."""
     layer = nn.Linear(inputs, outputs)
     nn.init.normal_(layer.weight, 0, 0.001)
     nn.init.zeros_(layer.bias)

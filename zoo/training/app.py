@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
@@ -53,7 +54,11 @@ class CLI(LightningCLI):
         self.asked = dict(model.get("init_args") or {})
         name = str(model.get("class_path")).rsplit(".", 1)[-1]
         parameters = inspect.signature(method_class(name)).parameters if name in classes() else {}
-        self.defaults = {k: p.default for k, p in parameters.items()}
+        defaults = {k: p.default for k, p in parameters.items()}
+        groups = {
+            k: asdict(group) for k, group in defaults.items() if is_dataclass(group) and not isinstance(group, type)
+        }
+        self.defaults = defaults | {f"{k}.{field}": v for k, group in groups.items() for field, v in group.items()}
         weights, ckpt = config.get("init_from"), config.get("ckpt_path")
         if weights and ckpt:
             raise ValueError(
