@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, MeanSquaredError
 
 from renderers import Drawing
-from zoo.base.drawer import ImageDrawer
 from renderers.outline import bezier
+from zoo.base.drawer import ImageDrawer
 from zoo.base.images import inked
 from zoo.base.layers import tower
 from zoo.neural_painter.adversarial import Adversarial
