@@ -11,8 +11,9 @@ from torchmetrics import MeanMetric
 
 from datamodules.base import resize
 from renderers import Drawing, Renderer
-from zoo.base.drawer import Drawer
+from zoo.base.drawer import ImageDrawer, check_draw
 from zoo.base.images import inked, read
+from zoo.base.refine import check_refine, refined
 from zoo.canvas_drawer.networks import DrawerNet
 from zoo.canvas_drawer.sliding import LONGER, MOST_TILES, ORDERS, Pass, passes, picture, placed
 from zoo.canvas_drawer.translation import judge_of, judges
@@ -24,7 +25,7 @@ def cut(strokes: Tensor, going: Tensor) -> list[Tensor]:
     return [rows[:n] for rows, n in zip(strokes, (going > 0.5).sum(1).tolist(), strict=True)]
 
 
-class CanvasDrawer(Drawer):
+class CanvasDrawer(ImageDrawer):
     """Draws a hint image X in N steps (§3.3): y_{n+1} = D(X, x_n), x_{n+1} = R(x_n, y_{n+1}), trained on the L2 of the final canvas only.
 
     renderer: whose strokes to draw. painter: name of the trained painter to learn through, frozen (the paper's form); None learns through
@@ -48,6 +49,8 @@ class CanvasDrawer(Drawer):
     see what was drawn in them before; or side by side.
     Outside training, and in every published figure, the canvas that the network sees is the renderer's own.
     """
+
+    least = {"thickness": 0.12}  # noqa: RUF012  a line of a pixel and a quarter at 64²: thinner ones are hairs
 
     def __init__(
         self,
@@ -220,41 +223,41 @@ class CanvasDrawer(Drawer):
         tiles: int = 1,
         strokes: int | None = None,
         generator: torch.Generator | None = None,
+        refine: int = 0,
         order: str | None = None,
         **options: Any,
     ) -> Drawing:
-        """As :meth:`Drawer.draw`; a drawer with windows slides over the image, scaled to ``tiles`` · 512 pixels along its longer side.
+        """As :meth:`ImageDrawer.draw`; a drawer with windows slides over the image, scaled to ``tiles`` · 512 pixels along its longer side.
 
         strokes: at most so many of each window. order: in which it goes over its windows, see :func:`sliding.ordered` (default: phases).
         """
         if self.windows is None:
             if order is not None:
                 raise ValueError(f"order is {order!r}, but this drawer looks at images as a whole: leave it out")
-            return super().draw(image, tiles, strokes, generator, **options)
-        if not 1 <= tiles <= MOST_TILES:
-            raise ValueError(f"tiles is {tiles}; expected 1 to {MOST_TILES}, for a drawer with windows")
-        if strokes is not None and strokes < 1:
-            raise ValueError(f"strokes is {strokes}; expected at least 1")
+            return super().draw(image, tiles, strokes, generator, refine, **options)
+        check_draw(tiles, strokes, MOST_TILES)
+        check_refine(refine)
         pixels = read(image, self.channels)
         height, width = (max(1, round(n * tiles * LONGER / max(pixels.shape[-2:]))) for n in pixels.shape[-2:])
         hint = self.prepare(resize(pixels, (height, width)), **options).to(self.device)
-        found = self.slide(hint, self.exact, order or ORDERS[0], strokes)
+        found = self.slide(hint, self.exact, order or ORDERS[0], strokes, refine)
         name, rows = placed([w for drawn, _ in found for w in drawn], self.exact, 0)
         return Drawing(rows, name, pixels.shape[-1] / pixels.shape[-2])
 
     def slide(
-        self, images: Tensor, renderer: Renderer, order: str = ORDERS[0], strokes: int | None = None
+        self, images: Tensor, renderer: Renderer, order: str = ORDERS[0], strokes: int | None = None, refine: int = 0
     ) -> list[Pass]:
-        """Its passes over images (B, 1, H, W), with the canvases of a renderer."""
+        """Its passes over images (B, 1, H, W), with the canvases of a renderer, each batch of windows refined."""
 
         def act(hint: Tensor, seen: Tensor) -> tuple[list[Tensor], Tensor]:
             made, canvas, going = self.rollout(hint, renderer, canvas=seen, steps=strokes)
-            return cut(made, going), canvas
+            rows = cut(made, going)
+            return refined(self.exact, self.smooth, seen, rows, hint, refine, self.least) if refine else (rows, canvas)
 
         return passes(act, images, self.windows or (), self.image_size, self.stride, self.exact, order)
 
     def redrawn(self, images: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-        """See :meth:`Drawer.redrawn`. A sliding drawer's strokes, of different number in each image, are left out: (B, 0, A)."""
+        """See :meth:`ImageDrawer.redrawn`. A sliding drawer's strokes, of different number in each image, are left out: (B, 0, A)."""
         if self.windows is None:
             strokes, _, going = self.rollout(images, self.exact)
             self.used.update(going.sum(1))
