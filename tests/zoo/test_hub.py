@@ -156,6 +156,7 @@ def test_the_card_of_every_checkpoint_states_its_figures(name, tmp_path, monkeyp
     for text in [*checkpoint.entry.deviations, *checkpoint.entry.training.get("runs", ())]:
         assert text in card.text
     if "draw(" not in card.text:
+        monkeypatch.chdir(tmp_path)  # its how-to saves a drawing
         exec(re.search(r"```python\n(.*?)```", card.text, re.S)[1].replace(f'"me/{name}"', repr(name)), {})
 
 
@@ -220,7 +221,7 @@ def on_hub_alone(hub, tmp_path, monkeypatch):
     catalogue.entries.cache_clear()
 
 
-def test_checkpoints_on_the_hub_alone(on_hub_alone, hub, capsys):
+def test_checkpoints_on_the_hub_alone(on_hub_alone, hub, capsys, tmp_path, monkeypatch):
     """What holds for every entry holds for them: loading, its golden file, its card, the lists."""
     capsys.readouterr()
     assert cli.main(["list"]) == 0
@@ -236,7 +237,7 @@ def test_checkpoints_on_the_hub_alone(on_hub_alone, hub, capsys):
         test_checkpoints.test_weights_are_small_half_precision_and_only_what_inference_needs(name)
         test_checkpoints.test_loads_ready_to_use(name)
         test_checkpoints.test_golden(name)
-        test_the_card_of_every_checkpoint_states_its_figures(name)
+        test_the_card_of_every_checkpoint_states_its_figures(name, tmp_path, monkeypatch)
         assert hub.asked(f"GET /me/{name}/resolve") == 1
     test_checkpoints.test_bundled_weights_are_listed_and_fit()
     marked = [p.values[0] for p in checkpoints() if not isinstance(p, str)]
