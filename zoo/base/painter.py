@@ -13,6 +13,7 @@ from torchmetrics import MeanSquaredError
 import renderers
 from datamodules.strokes import PainterData
 from renderers import Box, Outline, Renderer
+from zoo.base.progress import training_steps
 
 
 class Painter(LightningModule, Renderer):
@@ -72,7 +73,7 @@ def adam_cosine(module: LightningModule, lr: float, betas: tuple[float, float] =
     """Adam whose rate rises to ``lr`` over the first 2 % of the steps and falls to nothing (cosine); constant if training has no end."""
     fused = not module.trainer.gradient_clip_val  # Lightning clips no gradients of a fused optimiser
     optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr, betas, fused=fused)
-    steps = module.trainer.estimated_stepping_batches
+    steps = training_steps(module)
     if steps == float("inf"):
         return optimizer
 

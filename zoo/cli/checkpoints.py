@@ -51,6 +51,7 @@ def add_commands(commands: Any) -> None:
 
 
 def show_list(args: argparse.Namespace) -> int:
+    """Print the checkpoints and their figures, or write their table into a README."""
     from zoo.checkpoints import catalogue
     from zoo.publishing import table
 
@@ -63,6 +64,7 @@ def show_list(args: argparse.Namespace) -> int:
 
 
 def show(args: argparse.Namespace) -> int:
+    """Print an entry."""
     from dataclasses import asdict
 
     import yaml
@@ -74,6 +76,7 @@ def show(args: argparse.Namespace) -> int:
 
 
 def evaluate(args: argparse.Namespace) -> int:
+    """Measure checkpoints; status 1 if a value differs from what is stated."""
     from zoo.checkpoints import names
 
     if bool(args.names) == args.all:
@@ -99,6 +102,7 @@ def test_set(text: str) -> dict[str, Any]:
 
 
 def export(args: argparse.Namespace) -> int:
+    """Turn a training checkpoint into a folder that ``zoo.load`` reads, and print where it is."""
     from zoo.training.export import export
 
     print(export(args.ckpt, args.name, args.out, args.bundle))
@@ -106,6 +110,7 @@ def export(args: argparse.Namespace) -> int:
 
 
 def publish(args: argparse.Namespace) -> int:
+    """Put a checkpoint on the Hub, and print its address."""
     from zoo.publishing.publish import publish
 
     print(publish(args.name, args.to, args.private, args.dry_run, args.tag))

@@ -56,6 +56,7 @@ def add_commands(commands: Any) -> None:
 
 
 def draw(args: argparse.Namespace) -> int:
+    """Draw images, a file each."""
     outs = [Path(args.out.replace("{name}", Path(i.removeprefix("sample:")).stem)) for i in args.images]
     if len(set(outs)) < len(outs):
         raise ValueError(f"{len(outs)} images need an --out with {{name}} in it and different names, not {args.out}")
@@ -79,6 +80,7 @@ def draw(args: argparse.Namespace) -> int:
 
 
 def rooms(args: argparse.Namespace) -> int:
+    """Write the rooms of a floor plan."""
     if args.out.suffix.lower() != ".json":
         raise ValueError(f"{args.out}: rooms are saved as .json")
     check_folder(args.out)
@@ -99,6 +101,7 @@ def rooms(args: argparse.Namespace) -> int:
 
 
 def render(args: argparse.Namespace) -> int:
+    """Paint a saved drawing again, or in another format."""
     check_outputs([Path(args.out)])
 
     from renderers import Drawing

@@ -141,6 +141,7 @@ def matching(args: argparse.Namespace, function: Callable[..., Any]) -> dict[str
 
 
 def visualize(args: argparse.Namespace) -> int:
+    """Paint what classifiers take for some classes, and print what they see in it."""
     check_outputs([Path(args.out)])
     watcher = Watcher(args)
 
@@ -161,6 +162,7 @@ def visualize(args: argparse.Namespace) -> int:
 
 
 def stylize(args: argparse.Namespace) -> int:
+    """Paint a picture by what it means to a classifier."""
     check_outputs([Path(args.out)])
     watcher = Watcher(args)
 
@@ -174,6 +176,7 @@ def stylize(args: argparse.Namespace) -> int:
 
 
 def strokes(args: argparse.Namespace) -> int:
+    """Paint random strokes into a folder, and print where they are."""
     from datamodules.stored import make
 
     name = f"{args.renderer}:{args.brush}" if args.brush else args.renderer

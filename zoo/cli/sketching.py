@@ -54,18 +54,21 @@ def add_sketching(c: argparse.ArgumentParser, temperature: float) -> None:
 
 
 def sample(args: argparse.Namespace) -> int:
+    """Draw new sketches."""
     model, options = sketcher(args)
     save_all(model.sample(args.n, **options), args)
     return 0
 
 
 def complete(args: argparse.Namespace) -> int:
+    """Finish a sketch in several ways."""
     model, options = sketcher(args)
     save_all(model.complete(args.sketch, args.n, size=args.part, **options), args)
     return 0
 
 
 def interpolate(args: argparse.Namespace) -> int:
+    """Draw what lies between sketches."""
     if len(args.sketches) not in (0, 2, 4):
         raise ValueError(f"{len(args.sketches)} sketches; expected two, four, or none")
     model, options = sketcher(args)

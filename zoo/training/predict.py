@@ -29,16 +29,20 @@ class DrawingWriter(BasePredictionWriter):
     without ``.part`` is whole.
 
     Args:
-        out: File to write, see :func:`file_of_rank`.
+        out: File to write, see :func:`file_of_rank`; None for ``drawings.jsonl`` in the run's folder.
     """
 
-    def __init__(self, out: Path):
+    def __init__(self, out: Path | None):
         super().__init__(write_interval="batch")
         self.out = out
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
-        self.path = file_of_rank(self.out, trainer.global_rank, trainer.world_size)
+        out = self.out
+        if out is None:
+            out = Path(trainer.log_dir or trainer.default_root_dir) / f"drawings{ENDING}"  # rank 0 tells the others
+            out.parent.mkdir(parents=True, exist_ok=True)
+        self.path = file_of_rank(out, trainer.global_rank, trainer.world_size)
         self.part = self.path.with_name(self.path.name + ".part")
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -100,12 +104,9 @@ class DrawingTrainer(Trainer):
             raise ValueError(
                 f"{type(model).__name__} paints strokes but makes none, so there is nothing to predict: take a drawer"
             )
-        if out is None:
-            out = Path(self.log_dir or self.default_root_dir) / f"drawings{ENDING}"
-            out.parent.mkdir(parents=True, exist_ok=True)
-        if out.suffix != ENDING:
+        if out is not None and out.suffix != ENDING:
             raise ValueError(f"--out {out}: expected a file that ends in {ENDING}")
-        if not out.parent.is_dir():
+        if out is not None and not out.parent.is_dir():
             raise FileNotFoundError(f"no folder {out.parent} to write {out.name} to")
         self.callbacks.append(DrawingWriter(out))  # type: ignore[attr-defined]
         super().predict(model, datamodule=datamodule, return_predictions=False, ckpt_path=ckpt_path)
