@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
@@ -50,8 +51,7 @@ class CLI(LightningCLI):
         model = config.get("model") or {}
         self.asked = dict(model.get("init_args") or {})
         name = str(model.get("class_path")).rsplit(".", 1)[-1]
-        parameters = inspect.signature(method_class(name)).parameters if name in classes() else {}
-        self.defaults = {k: p.default for k, p in parameters.items()}
+        self.defaults = defaults(method_class(name)) if name in classes() else {}
         if config.get("init_from") and config.get("ckpt_path"):
             raise ValueError("--init_from starts a new training and --ckpt_path resumes an old one: give one of them")
         if "://" in str(config.get("ckpt_path") or ""):
@@ -84,6 +84,18 @@ class CLI(LightningCLI):
     def before_fit(self) -> None:
         if name := self.config["fit"].get("init_from"):
             start_from(self.model, name)
+
+
+def defaults(cls: Any) -> dict[str, Any]:
+    """The defaults of a class's constructor arguments by name; those in a group as ``group.name``, as the parser has them."""
+    flat = dict[str, Any]()
+    for name, parameter in inspect.signature(cls).parameters.items():
+        default = parameter.default
+        if is_dataclass(default) and not isinstance(default, type):
+            flat |= {f"{name}.{field}": value for field, value in asdict(default).items()}
+        else:
+            flat[name] = default
+    return flat
 
 
 def check_data(model: Any, data: Any) -> None:
