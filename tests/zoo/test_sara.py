@@ -432,7 +432,7 @@ def test_strokes_are_those_of_the_renderers_own_canvas(options):
 
 
 def test_levels_look_closer():
-    """Each tile in its turn, as an image of its own: its strokes lie in it, and are what the actor says of that part alone."""
+    """Each tile in its turn, as an image of its own: its strokes lie in it, and are the actor's for that part alone."""
     model = tiny(**LEVELS).eval()
     assert model.plan() == [(1, [0.0], 0), (2, [1 / 9, 5 / 9], 0)]
     images = torch.rand(2, 3, 32, 32)
@@ -527,7 +527,7 @@ def test_draw(renderer):
 
 @pytest.mark.parametrize("tiles", [2, 3])
 def test_the_canvas_that_tiles_are_painted_on_is_that_of_the_drawing(tiles, monkeypatch):
-    """Strokes that leave their tile, and the order of painting: the drawing rendered whole is what the painter saw at the end."""
+    """The drawing rendered whole is what the actor saw at the end, also where strokes leave their tile."""
     seen = {}
     real = painting.paint_tiles
 
@@ -614,7 +614,7 @@ def test_what_is_logged_and_saved_of_its_options_are_plain_values():
 
 
 def test_options_of_a_group_that_do_not_exist():
-    with pytest.raises(ValueError, match="Learning has no gamma; it has .*discount"):
+    with pytest.raises(ValueError, match=r"Learning has no gamma; it has .*discount"):
         zoo.SARA(learning={"gamma": 0.9})
 
 
