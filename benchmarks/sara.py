@@ -1,6 +1,6 @@
-"""SARA: training, drawing, tiles and refining, each against a baseline in the same run: python benchmarks/sara.py [PART…]
+"""SARA: training, drawing, tiles and refining, each against a baseline in the same run.
 
-Parts: training, drawing, tiles, refining. The last needs the faces below $ZOO_DATA.
+python benchmarks/sara.py [PART…], of: training, drawing, tiles, refining. The last needs the faces below $ZOO_DATA.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from renderers import Drawing
 from zoo.base import images
 from zoo.sara.networks import Rasteriser
 from zoo.sara.replay import Replay
+from zoo.sara.sara import Learning, Rounds
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 WHERE = torch.cuda.get_device_name() if DEVICE == "cuda" else f"{torch.get_num_threads()} CPU core(s)"
@@ -39,10 +40,11 @@ def seconds(function: Callable[[], object], rounds: int = 5) -> float:
     return float(np.median(times[1:]))
 
 
-def training(size: dict[str, float], batch: int, **options: object) -> str:
+def training(size: dict[str, float], batch: int, **learning: object) -> str:
     """Updates and strokes a second, and what each part of an update costs, in bf16."""
     torch.manual_seed(0)
-    model = zoo.SARA(**(size | {"batch": batch, "episodes": 2 * batch} | options)).to(DEVICE)  # type: ignore[arg-type]
+    rounds = Rounds(batch=batch, episodes=2 * batch)
+    model = zoo.SARA(**size, learning=Learning(**learning), rounds=rounds).to(DEVICE)  # type: ignore[arg-type]
     model.configure_model()
     model.to(DEVICE).train()
     model.replay = replay = Replay(2 * batch, model.steps, model.image_size, 65, DEVICE)
@@ -81,23 +83,24 @@ def training(size: dict[str, float], batch: int, **options: object) -> str:
     with torch.autocast(DEVICE, torch.bfloat16):
         whole = seconds(update)
         parts = {"act": seconds(act), "render": seconds(render)}
-        if model.hparams["discount"]:
+        if model.learning.discount:
             parts["critic"] = seconds(critic)
-        if model.hparams["reward"] == "wgan":
+        if model.learning.reward == "wgan":
             parts["discriminator"] = seconds(discriminator)
         playing = seconds(episode, 2)
     strokes = batch * model.steps * model.bundle
     shares = ", ".join(f"{name} {t / whole:.0%}" for name, t in parts.items())
-    what = f"{size['image_size']}², width {size['width']:g}, batch {batch}, {model.hparams['reward']}, discount {model.hparams['discount']:g}"
+    what = f"{size['image_size']}², width {size['width']:g}, batch {batch}"
     return (
-        f"training, {what}, on {WHERE}: {1 / whole:.2f} updates/s; a forward and backward pass of each part once, as shares of an update:"
+        f"training, {what}, {model.learning.reward}, discount {model.learning.discount:g}, on {WHERE}: {1 / whole:.2f}"
+        " updates/s; a forward and backward pass of each part once, as shares of an update:"
         f" {shares}; episodes: {strokes / playing:,.0f} strokes/s"
     )
 
 
 def drawing(name: str | None, **size: float) -> str:
-    """200 strokes of one image: by `draw`; by `draw` with the actor unfolded, in float32, a tile a call; as published, with the canvas from
-    a network as well."""
+    """200 strokes of one image: by `draw`; by `draw` with the actor unfolded, in float32, a tile a call; and as
+    published, with the canvas from a network as well."""
     torch.manual_seed(0)
     model = zoo.load(name) if name else zoo.SARA(**size).eval().requires_grad_(False)  # type: ignore[arg-type]
     for norm in (
@@ -106,7 +109,7 @@ def drawing(name: str | None, **size: float) -> str:
         norm.running_mean.normal_(0, 0.1)  # type: ignore[union-attr, operator]
         norm.running_var.uniform_(0.5, 1.5)  # type: ignore[union-attr, operator]
     image = images.read("sample:astronaut", 3)
-    side, width = model.image_size, model.hparams["width"]
+    side, width = model.image_size, model.width
     network = Rasteriser(10, side, width).eval().requires_grad_(False)
 
     def eager(*inputs: torch.Tensor) -> torch.Tensor:
@@ -114,22 +117,23 @@ def drawing(name: str | None, **size: float) -> str:
 
     @torch.no_grad()
     def published() -> None:
-        canvas, target = torch.zeros(1, 3, side, side), model.look(image)[..., :side, :side]
+        canvas, target = torch.zeros(1, 3, side, side), model.to_world(image)[..., :side, :side]
         for t in range(40):
             for stroke in model.actor(canvas, target, torch.full((1,), t / 40)).view(1, 5, 13).unbind(1):
                 alpha = network(stroke[:, :10])
                 canvas = canvas * (1 - alpha) + alpha * stroke[:, 10:, None, None]
 
     def unfolded() -> Drawing:
-        with patch.object(model, "fast", return_value=eager):
+        with patch.object(model.folded, "of", return_value=eager):
             return model.draw(image)
 
     ours, same, paper = best(lambda: model.draw(image), unfolded, published, rounds=9)
     one, other = (model.exact.render(d.strokes[None], model.world_size) for d in (model.draw(image), unfolded()))
     return (
-        f"drawing 200 strokes, {name or 'the loop of the paper'}, {side}², width {width:g}, on {WHERE}: {ours:.3f} s; the unfolded float32"
-        f" actor, one tile a call, {same:.3f} s, {same / ours:.2f} × (mean difference of the pictures {(one - other).abs().mean():.1e});"
-        f" 40 looks at the whole, and the canvas from a neural renderer, {paper:.3f} s, {paper / ours:.2f} ×"
+        f"drawing 200 strokes, {name or 'the loop of the paper'}, {side}², width {width:g}, on {WHERE}: {ours:.3f} s;"
+        f" the unfolded float32 actor, one tile a call, {same:.3f} s, {same / ours:.2f} × (mean difference of the"
+        f" pictures {(one - other).abs().mean():.1e}); 40 looks at the whole, and the canvas from"
+        f" a neural renderer, {paper:.3f} s, {paper / ours:.2f} ×"
     )
 
 

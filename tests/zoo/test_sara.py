@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import yaml
 from methods import METHODS, QUIET, images
 from overfit import overfit
 from pytorch_lightning import Callback, Trainer
@@ -12,21 +13,24 @@ import datamodules
 import renderers
 import zoo
 from datamodules import Strokes
+from datamodules.base import resize
 from renderers import Drawing
-from zoo.base.tiling import Windows
+from zoo.base.tiling import Windows, worst_of_each_part
+from zoo.checkpoints.methods import arguments
+from zoo.sara import painting
 from zoo.sara.networks import Actor, Critic, Discriminator, Rasteriser, folded
-from zoo.sara.painting import choose
-from zoo.sara.replay import Replay, Transitions
+from zoo.sara.replay import KEPT as REPLAY
+from zoo.sara.replay import Episode, Replay, Transitions
 from zoo.training import app as training
 from zoo.training import guards
+from zoo.training.export import export, restore
 
 
 def tiny(**options):
-    """A small SARA that is ready to learn, outside a trainer."""
+    """A small SARA that is ready to learn, outside a trainer. Options of a group are named without it."""
     torch.manual_seed(0)
-    model = zoo.SARA(
-        **({"image_size": 16, "width": 0.125, "steps": 3, "bundle": 2, "batch": 4, "reward": "l2"} | options)
-    )
+    small = {"image_size": 16, "width": 0.125, "steps": 3, "bundle": 2, "batch": 4, "reward": "l2"}
+    model = zoo.SARA(**arguments(zoo.SARA, small | options))
     model.configure_model()
     return model
 
@@ -79,12 +83,12 @@ def test_drawing_follows_the_weights():
     """The actor that draws is made anew when the weights change, and only then."""
     model = tiny().eval()
     first = model.draw(photo())
-    fast = model.fast()
+    fast = model.folded.of(model.actor)
     assert model.draw(photo()) == first
-    assert model.fast() is fast
+    assert model.folded.of(model.actor) is fast
     with torch.no_grad():
         next(model.actor.parameters()).mul_(0.5)
-    assert model.fast() is not fast
+    assert model.folded.of(model.actor) is not fast
     assert model.draw(photo()) != first
     assert not [k for k in model.state_dict() if "folded" in k]
 
@@ -169,20 +173,13 @@ def test_replay_gives_back_what_it_was_given():
     replay = Replay(5, 2, 4, 3)
     seen = {}
     for first in (0, 3):  # 6 episodes: the first is overwritten
-        slots = replay.slots(3)
-        for i, slot in enumerate(slots.tolist()):
-            canvases, target, actions = torch.rand(3, 3, 4, 4), torch.rand(3, 4, 4), torch.rand(2, 3)
-            seen[first + i] = canvases, target, actions
-            replay.canvases[slot], replay.targets[slot], replay.actions[slot] = (
-                Replay.whole(canvases),
-                Replay.whole(target),
-                actions,
-            )
-            replay.tiles[slot] = 10 * (first + i) + torch.arange(2)
+        canvases, targets, actions = torch.rand(3, 3, 3, 4, 4), torch.rand(3, 3, 4, 4), torch.rand(3, 2, 3)
+        seen |= {first + i: (canvases[i], targets[i], actions[i]) for i in range(3)}
+        tiles = 10 * torch.arange(first, first + 3)[:, None] + torch.arange(2)
+        replay.add(targets, Episode(actions, list(canvases.unbind(1)), tiles))
     assert len(replay) == 5
     found = set()
-    got = replay.sample(400)
-    for before, after, target, action, step, tile in zip(*got, strict=True):
+    for before, after, target, action, step, tile in zip(*replay.sample(400), strict=True):
         (k,) = (k for k, (_, t, _) in seen.items() if (t - target).abs().max() < 1 / 254)
         t = int(step)
         assert (seen[k][0][t] - before).abs().max() < 1 / 254
@@ -226,7 +223,10 @@ def test_rewards():
     torch.testing.assert_close(wgan.reward(before, after, target), expected)
 
 
-@pytest.mark.parametrize("options", [{}, {"reward": "wgan"}, {"model_based": False}, {"discount": 0.0}])
+DDPG = {"model_based": False}
+
+
+@pytest.mark.parametrize("options", [{}, {"reward": "wgan"}, DDPG, DDPG | {"reward": "wgan"}, {"discount": 0.0}])
 def test_losses_are_those_of_the_slow_way(options):
     """Each transition alone, and each loss's gradients in its own network only."""
     model = tiny(**options).eval()
@@ -300,18 +300,14 @@ def test_it_learns_to_paint_two_images():
     images = torch.zeros(2, 3, 16, 16)
     images[0, 0], images[1, 2, 8:] = 1.0, 1.0
     model = tiny(steps=2, batch=8, lr=2e-3, episodes=8)
-    model.replay, model.rounds = Replay(8, 2, 16, 26), 10
+    model.replay = Replay(8, 2, 16, 26)
     (optimizer,), _ = model.configure_optimizers()
     painted = lambda: (model.eval().episode(images, model.exact)[1][-1] - images).square().mean().item()  # noqa: E731
     first = painted()
     model.train()
     for _ in range(6):
-        slots = model.replay.slots(2)
-        actions, canvases, _ = model.eval().episode(images, model.exact)
+        model.replay.add(images, model.eval().episode(images, model.exact))
         model.train()
-        model.replay.targets[slots], model.replay.actions[slots] = Replay.whole(images), actions
-        for t, canvas in enumerate(canvases):
-            model.replay.canvases[slots, t] = Replay.whole(canvas)
         for _ in range(25):
             loss = torch.stack(list(model.losses(model.replay.sample(8)).values())).sum()
             optimizer.zero_grad()
@@ -330,19 +326,54 @@ def test_only_the_actor_is_published(tmp_path):
     assert all(k.startswith(model.unpublished) for k in extra)
 
 
+def fit(folder, *more):
+    """A training run of SARA on tiny data. Returns its last checkpoint."""
+    quiet = [*QUIET, "--trainer.logger=false", f"--trainer.default_root_dir={folder}"]
+    training.main(["fit", *quiet, *METHODS["SARA"](folder), *more])
+    return max(folder.rglob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+
+
+def flattened(ckpt, path):
+    """A training checkpoint as it was before options came in groups: plain arguments, one beside the other."""
+    state = torch.load(ckpt, weights_only=True)
+    grouped = state["hyper_parameters"]
+    flat = {k: v for k, v in grouped.items() if k not in ("learning", "rounds")}
+    state["hyper_parameters"] = flat | dict(grouped["learning"]) | dict(grouped["rounds"])
+    torch.save(state, path)
+    return path
+
+
+def test_a_training_checkpoint_of_before_the_groups_is_exported(tmp_path):
+    ckpt = fit(tmp_path, "--trainer.max_steps=2", "--model.learning.discount=0.9", "--model.learning.reward=l2")
+    old = flattened(ckpt, tmp_path / "old.ckpt")
+    assert {"reward", "discount", "batch", "decay_at"} <= set(torch.load(old, weights_only=True)["hyper_parameters"])
+    model = restore(old)
+    assert (model.learning.discount, model.learning.reward, model.rounds.episodes) == (0.9, "l2", 10)
+    now, before = (zoo.load(export(path, "tiny", tmp_path / path.stem)) for path in (ckpt, old))
+    assert before.hparams == now.hparams
+    assert all(torch.equal(v, before.state_dict()[k]) for k, v in now.state_dict().items())
+
+
+def test_a_resumed_run_goes_on_with_its_options_and_its_replay(tmp_path):
+    """Its options need not be given again, and those that are given must be the same."""
+    given = ["--model.learning.discount=0.9", "--model.learning.reward=l2"]
+    ckpt = fit(tmp_path / "half", "--trainer.max_steps=2", *given)
+    whole = fit(tmp_path / "whole", "--trainer.max_steps=4", *given)
+    for i, more in enumerate(([], given)):
+        again = fit(tmp_path / f"again{i}", "--trainer.max_steps=4", f"--ckpt_path={ckpt}", *more)
+        one, other = (torch.load(path, weights_only=True) for path in (whole, again))
+        assert other["hyper_parameters"]["learning"]["discount"] == 0.9
+        assert all(torch.equal(v, other["state_dict"][k]) for k, v in one["state_dict"].items())
+        assert all(torch.equal(v, other["replays"][0][k]) for k, v in one["replays"][0].items() if k in REPLAY)
+    with pytest.raises(ValueError, match=r"resumes a run with learning\.discount=0\.9 .*--init_from"):
+        fit(tmp_path / "other", "--trainer.max_steps=4", f"--ckpt_path={ckpt}", "--model.learning.discount=0.8")
+
+
 def test_resuming_with_other_sizes_is_refused(tmp_path):
-    options = [
-        "fit",
-        *QUIET,
-        "--trainer.logger=false",
-        f"--trainer.default_root_dir={tmp_path}",
-        *METHODS["SARA"](tmp_path),
-    ]
-    training.main([*options, "--trainer.max_steps=2"])
-    (ckpt,) = tmp_path.rglob("*.ckpt")
+    ckpt = fit(tmp_path, "--trainer.max_steps=2")
     for change, kept in (("steps=4", "steps=3"), ("image_size=32", "image_size=16"), ("lr=1", "lr=0.0003")):
         with pytest.raises(ValueError, match=f"resumes a run with {kept} .*--init_from"):
-            training.main([*options, "--trainer.max_steps=4", f"--ckpt_path={ckpt}", f"--model.{change}"])
+            fit(tmp_path, "--trainer.max_steps=4", f"--ckpt_path={ckpt}", f"--model.{change}")
 
 
 class Diverge(Callback):
@@ -390,13 +421,13 @@ def test_strokes_are_those_of_the_renderers_own_canvas(options):
     images = torch.rand(2, 3, 32, 32)
     strokes = model.strokes(images)
     assert strokes.shape == (2, 2 * model.steps, 13)
-    canvases = model.episode(model.look(images), model.exact)[1]
+    canvases = model.episode(model.to_world(images), model.exact).canvases
     torch.testing.assert_close(model.exact.render(strokes, model.world_size), canvases[-1], atol=1e-6, rtol=0)
     assert model.strokes(images[:, :1]).shape == strokes.shape  # grey images are taken as colour
 
 
 def test_levels_look_closer():
-    """Each tile in its turn, as an image of its own: its strokes lie in it, and are what the actor says of that part alone."""
+    """Each tile in its turn, as an image of its own: its strokes lie in it, and are the actor's for that part alone."""
     model = tiny(**LEVELS).eval()
     assert model.plan() == [(1, [0.0], 0), (2, [1 / 9, 5 / 9], 0)]
     images = torch.rand(2, 3, 32, 32)
@@ -431,12 +462,12 @@ def test_of_a_large_image_each_part_has_its_worst_tiles():
     marks = [(0, 0), (1, 3), (2, 5), (7, 7)]  # tiles of 4 × 6 pixels, in 2 × 2 parts of 4 × 4 tiles
     for strength, (row, column) in enumerate(marks, 1):
         target[..., 4 * row : 4 * row + 4, 6 * column : 6 * column + 6] = strength / 10
-    chosen = choose(canvas, target, tiles=8, blocks=2, count=1)
+    chosen = worst_of_each_part(canvas, target, tiles=8, parts=2, count=1)
     assert chosen[:4, :4].nonzero().tolist() == [[1, 3]]
     assert chosen[:4, 4:].nonzero().tolist() == [[2, 1]]
     assert chosen[4:, 4:].nonzero().tolist() == [[3, 3]]
     assert chosen.sum() == 4
-    assert choose(canvas, target, 8, 2, 0).all()
+    assert worst_of_each_part(canvas, target, 8, 2, 0).all()
 
 
 def test_levels_learn_from_what_the_actor_saw():
@@ -445,14 +476,12 @@ def test_levels_learn_from_what_the_actor_saw():
     torch.manual_seed(3)
     before, after, target = (torch.rand(5, 3, 32, 32) for _ in range(3))
     step, tile = torch.tensor([4, 0, 7, 2, 5]), torch.tensor([3, 0, 14, 1, 9])
-    seen = model.attend(Transitions(before, after, target, torch.rand(5, 26), step, tile))
+    seen = model.see(Transitions(before, after, target, torch.rand(5, 26), step, tile))
     for i, (t, k) in enumerate(zip(step.tolist(), tile.tolist(), strict=True)):
         d = model.moments[t][0]
         y, x, side = k // d * 32 // d, k % d * 32 // d, 32 // d
         for whole, near in ((before, seen.before), (after, seen.after), (target, seen.target)):
-            torch.testing.assert_close(
-                near[i], zoo.sara.sara.resize(whole[i : i + 1, :, y : y + side, x : x + side], 16)[0]
-            )
+            torch.testing.assert_close(near[i], resize(whole[i : i + 1, :, y : y + side, x : x + side], 16)[0])
     losses = model.losses(Transitions(before, after, target, torch.rand(5, 26), step, tile))
     chosen = model.actor(seen.before, seen.target, torch.tensor([model.moments[t][1] for t in step.tolist()]))
     expected = -model.reward(seen.before, model.imagine(seen.before, chosen), seen.target).mean()
@@ -481,7 +510,7 @@ def test_fewer_strokes_than_the_rest():
     "options", [{"levels": [1, 1], "steps": 22}, {"levels": [1, 1], "steps": 4}, LEVELS | {"discount": 0.9}]
 )
 def test_levels_that_cannot_be(options):
-    with pytest.raises(ValueError, match=r"levels .* with discount 0"):
+    with pytest.raises(ValueError, match=r"levels .* (expected that or at most 16 more|with discount 0)"):
         tiny(**({"discount": 0.0} | options))
 
 
@@ -493,17 +522,15 @@ def test_draw(renderer):
 
 @pytest.mark.parametrize("tiles", [2, 3])
 def test_the_canvas_that_tiles_are_painted_on_is_that_of_the_drawing(tiles, monkeypatch):
-    """Strokes that leave their tile, and the order of painting: the drawing rendered whole is what the painter saw at the end."""
-    from zoo.sara import sara
-
+    """The drawing rendered whole is what the actor saw at the end, also where strokes leave their tile."""
     seen = {}
-    real = sara.paint_tiles
+    real = painting.paint_tiles
 
     def noted(act, renderer, canvas, target, chosen, moments, side):
         seen[len(chosen)] = real(act, renderer, canvas, target, chosen, moments, side)
         return seen[len(chosen)]
 
-    monkeypatch.setattr(sara, "paint_tiles", noted)
+    monkeypatch.setattr(painting, "paint_tiles", noted)
     model = tiny(renderer="line", image_size=32).eval()  # its exact form is the same at any offset, but for rounding
     for p in model.actor.parameters():
         p.data += 0.1 * torch.randn_like(p)
@@ -535,15 +562,13 @@ def test_refining_brings_the_picture_closer(tiles, options):
 
 def test_repainting_is_painting():
     """The canvas that refining differentiates is that of the strokes in their order."""
-    from zoo.sara.painting import repaint
-
     model = tiny(renderer="circle", image_size=32).eval()
     smooth = renderers.get("circle", differentiable=True)
     for tiles in (1, 2, 3):
         drawing = model.draw(photo(32, 32), tiles=tiles)
         target = torch.zeros(1, 3, 32 * tiles, 32 * tiles)
         passes = [(d, 3, torch.ones(d, d, dtype=torch.bool)) for d in sorted({1, tiles})]
-        canvas = repaint(smooth, drawing.strokes, target, passes, 2)
+        canvas = painting.repaint(smooth, drawing.strokes, target, passes, 2)
         expected = smooth.render(drawing.strokes[None], 32 * tiles)
         assert (canvas - expected).abs().mean() < 2e-3  # a smooth edge reaches a little beyond its window
 
@@ -552,9 +577,10 @@ def test_repainting_is_painting():
     ("options", "message"),
     [
         ({"strokes": 5}, "give a multiple of 2"),
-        ({"strokes": 0}, "give a multiple of 2"),
+        ({"strokes": 0}, "strokes is 0"),
         ({"tiles": 0}, "tiles is 0"),
-        ({"tiles": 4096}, "would need about .* GiB"),
+        ({"tiles": 4096}, "expected 1 to 64"),
+        ({"tiles": 64, "strokes": 10_000}, "would need about .* GiB"),
         ({"refine": -1}, "refine is -1"),
     ],
 )
@@ -573,7 +599,18 @@ def test_paintings_that_cannot_be(options, message):
 )
 def test_saras_that_cannot_be(options, message):
     with pytest.raises(ValueError, match=message):
-        zoo.SARA(**options)
+        tiny(**options)
+
+
+def test_what_is_logged_and_saved_of_its_options_are_plain_values():
+    model = zoo.SARA(image_size=16, width=0.125, learning={"reward": "l2"})
+    assert yaml.safe_load(yaml.safe_dump(dict(model.hparams_initial))) == dict(model.hparams)
+    assert model.hparams["learning"]["reward"] == "l2"
+
+
+def test_options_of_a_group_that_do_not_exist():
+    with pytest.raises(ValueError, match=r"Learning has no gamma; it has .*discount"):
+        zoo.SARA(learning={"gamma": 0.9})
 
 
 # --- windows ---

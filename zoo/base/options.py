@@ -32,10 +32,10 @@ def options(kind: type[T], given: T | Mapping[str, Any]) -> T:
 
 
 def keep_options(module: LightningModule, **groups: Any) -> None:
-    """Put options into a module's ``hparams`` as plain values, so that checkpoints hold nothing but those.
+    """Put options into a module's ``hparams`` as plain values, so that checkpoints and logs hold nothing but those.
 
     Args:
         module: A module that has called ``save_hyperparameters``.
         groups: The options by the constructor argument's name.
     """
-    module.hparams.update({name: asdict(group) for name, group in groups.items()})
+    module.save_hyperparameters({name: asdict(group) for name, group in groups.items()})

@@ -8,7 +8,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-import renderers
 from datamodules.base import resize
 from renderers import Box, Drawing, Overlay
 from zoo.base.drawer import CHUNK, ImageDrawer
@@ -189,7 +188,6 @@ class Agent(ImageDrawer):
 
         painted, passes = paint(act, self.exact, pixels, plan, tiles, (height, width), self.image_size)
         if refine:
-            smooth = cast(Overlay, renderers.get(self.exact.name, differentiable=True))
             target = resize(pixels, (tiles * height, tiles * width))
-            painted = improve(smooth, target, painted, refine, passes, self.bundle)
+            painted = improve(cast(Overlay, self.smooth), target, painted, refine, passes, self.bundle)
         return Drawing(painted.clamp(0, 1), self.exact.name, aspect)

@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from datamodules.base import resize
 from renderers import Overlay
 from zoo.base.drawer import check_draw
+from zoo.base.refine import check_refine
 from zoo.base.tiling import Windows, worst_of_each_part
 
 Act = Callable[[Tensor, Tensor, float], Tensor]
@@ -65,6 +66,7 @@ def check(tiles: int, strokes: int | None, refine: int, bundle: int, most: int, 
         ValueError: For a number out of range, or a painting that would take more memory than ``MEMORY``.
     """
     check_draw(tiles, strokes)
+    check_refine(refine)
     strokes = most if strokes is None else strokes
     if strokes % bundle:
         raise ValueError(f"strokes is {strokes}; this painter makes {bundle} at once: give a multiple of {bundle}")
@@ -72,8 +74,6 @@ def check(tiles: int, strokes: int | None, refine: int, bundle: int, most: int, 
         raise ValueError(
             f"strokes is {strokes}; this painter makes at most {most} of an image: for more, give it tiles"
         )
-    if refine < 0:
-        raise ValueError(f"refine is {refine}; expected a number of gradient steps, 0 or more")
     need = 60 * (tiles * side) ** 2 + 200 * strokes * tiles**2  # five canvases in float32; strokes and their outlines
     if need > MEMORY:
         raise ValueError(

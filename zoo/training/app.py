@@ -53,12 +53,7 @@ class CLI(LightningCLI):
         model = config.get("model") or {}
         self.asked = dict(model.get("init_args") or {})
         name = str(model.get("class_path")).rsplit(".", 1)[-1]
-        parameters = inspect.signature(method_class(name)).parameters if name in classes() else {}
-        defaults = {k: p.default for k, p in parameters.items()}
-        groups = {
-            k: asdict(group) for k, group in defaults.items() if is_dataclass(group) and not isinstance(group, type)
-        }
-        self.defaults = defaults | {f"{k}.{field}": v for k, group in groups.items() for field, v in group.items()}
+        self.defaults = defaults(method_class(name)) if name in classes() else {}
         weights, ckpt = config.get("init_from"), config.get("ckpt_path")
         if weights and ckpt:
             raise ValueError(
@@ -109,6 +104,18 @@ def started_model(argv: list[str]) -> dict[str, Any] | None:
     current = arguments(method_class(entry.cls), entry.init_args)
     current.pop("start_from", None)  # it has started: its own weights count
     return {"class_path": f"zoo.{entry.cls}", "init_args": current}
+
+
+def defaults(cls: Any) -> dict[str, Any]:
+    """The defaults of a class's constructor arguments by name; those in a group as ``group.name``, as the parser has them."""
+    flat = dict[str, Any]()
+    for name, parameter in inspect.signature(cls).parameters.items():
+        default = parameter.default
+        if is_dataclass(default) and not isinstance(default, type):
+            flat |= {f"{name}.{field}": value for field, value in asdict(default).items()}
+        else:
+            flat[name] = default
+    return flat
 
 
 def check_data(model: Any, data: Any) -> None:
