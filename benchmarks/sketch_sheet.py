@@ -1,7 +1,8 @@
-"""What sketch-rnn models draw, a captioned row each: python benchmarks/sketch_sheet.py OUT.png COLUMNS NAME… (NAME=1,4: those rows only)
+"""What sketch-rnn models draw, a captioned row each: python benchmarks/sketch_sheet.py OUT.png COLUMNS NAME…
 
-Of each model: samples at four temperatures; of a conditional one, the first sketches of its test set, their reconstructions, and the way
-from the first to the second; of a decoder alone, a half of the first sketch and what it becomes.
+NAME=1,4 shows those rows only. Of each model: samples at four temperatures; of a conditional one, the first sketches of
+its test set, their reconstructions, and the way from the first to the second; of a decoder alone, a half of the first
+sketch and what it becomes.
 """
 
 from __future__ import annotations
