@@ -33,7 +33,12 @@ def wait() -> None:
 
 
 def epoch(name: str, part: int = 12) -> str:
-    """Time of a training epoch of the default model, from every so many of its batches, against random batches padded to N_max."""
+    """Time of a training epoch of the default model, against one of random batches padded to N_max.
+
+    Args:
+        name: A published set.
+        part: Every so many of the batches are run.
+    """
     data = datamodules.Sketches([name])
     data.setup("fit")
     train, generator = data.loaded["train"], torch.Generator().manual_seed(0)
@@ -69,8 +74,8 @@ def epoch(name: str, part: int = 12) -> str:
 
     ours, padded = seconds(bucketed, False), seconds(list(shuffled), True)
     return (
-        f"a training epoch of {name} ({len(train):,} sketches, bf16, {WHERE}): {ours:.0f} s; random batches padded to N_max = {data.n_max}:"
-        f" {padded:.0f} s; {padded / ours:.2f} × faster"
+        f"a training epoch of {name} ({len(train):,} sketches, bf16, {WHERE}): {ours:.0f} s; random batches"
+        f" padded to N_max = {data.n_max}: {padded:.0f} s; {padded / ours:.2f} × faster"
     )
 
 
@@ -84,7 +89,10 @@ def sampling(name: str = "sketchrnn-kanji", n: int = 1000, alone: int = 40) -> s
     generate(z[:2])
     together, one = best(lambda: generate(z), lambda: [generate(z[i : i + 1]) for i in range(alone)], rounds=3)
     one *= n / alone
-    return f"{n:,} sketches of {name} in one batch ({WHERE}): {together:.2f} s; one at a time: {one:.1f} s; {one / together:.0f} × faster"
+    return (
+        f"{n:,} sketches of {name} in one batch ({WHERE}): {together:.2f} s;"
+        f" one at a time: {one:.1f} s; {one / together:.0f} × faster"
+    )
 
 
 def cell_step(kind: str, compiled: bool, steps: int = 50, batch: int = 100, hidden: int = 512) -> str:
@@ -110,7 +118,7 @@ def cell_step(kind: str, compiled: bool, steps: int = 50, batch: int = 100, hidd
 
 
 def loading(n: int = 75_000) -> str:
-    """A class of QuickDraw's shape: 70,000 + 2,500 + 2,500 sketches of about 45 points, written as the published files are."""
+    """A class of QuickDraw's shape, n sketches of about 45 points, written as the published files are."""
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "class.npz"
@@ -136,7 +144,8 @@ def loading(n: int = 75_000) -> str:
         took, held, peak = map(float, out.split())
         read = best(lambda: read_npz(path), rounds=1)[0]
     return (
-        f"loading {n:,} sketches: {took:.1f} s (of which reading {read:.1f} s); file {size / 1e6:.1f} MB, in memory {held / 1e6:.1f} MB:"
+        f"loading {n:,} sketches: {took:.1f} s (of which reading {read:.1f} s);"
+        f" file {size / 1e6:.1f} MB, in memory {held / 1e6:.1f} MB:"
         f" {held / size:.1f} × (at most, while loading: {peak / size:.1f} ×)"
     )
 

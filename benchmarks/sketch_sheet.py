@@ -32,7 +32,7 @@ def rows(name: str, columns: int) -> list[tuple[str, list[Drawing]]]:
     data.setup("test")
     test = data.datasets["test"]
     shown = [test[i] for i in np.linspace(0, len(test), columns, endpoint=False).astype(int)]  # type: ignore[arg-type]
-    made = [
+    captioned = [
         (f"{name}: samples, temperature {t}", model.sample(columns, t, generator=generator))
         for t in (0.1, 0.4, 0.7, 1.0)
     ]
@@ -40,28 +40,30 @@ def rows(name: str, columns: int) -> list[tuple[str, list[Drawing]]]:
         for sketch in shown[:2]:
             half = sketch[: len(sketch) // 2]
             ways = model.complete(half, columns - 2, 0.4, generator=generator, size=0.8)
-            made.append(
+            captioned.append(
                 (f"{name}: a sketch, its first half, completions", [to_drawing(sketch), to_drawing(half), *ways])
             )
-        return made
+        return captioned
     z = model.encode(shown)
-    made.append((f"{name}: test sketches", [to_drawing(s) for s in shown]))
-    made += [(f"{name}: reconstructions, temperature {t}", model.decode(z, t, generator=generator)) for t in (0.1, 0.5)]
-    made += [
+    captioned.append((f"{name}: test sketches", [to_drawing(s) for s in shown]))
+    captioned += [
+        (f"{name}: reconstructions, temperature {t}", model.decode(z, t, generator=generator)) for t in (0.1, 0.5)
+    ]
+    captioned += [
         (f"{name}: interpolation", model.interpolate(a, b, columns, generator=generator))
         for a, b in (shown[:2], shown[-2:])
     ]
-    return made
+    return captioned
 
 
 def main(out: str, columns: int, names: list[str]) -> None:
-    made = []
+    captioned = []
     for name, _, picked in (n.partition("=") for n in names):
         every = rows(name, columns)
-        made += [every[int(i)] for i in picked.split(",")] if picked else every
-    sheet = Image.new("L", (columns * SIDE, len(made) * (SIDE + CAPTION)), 255)
+        captioned += [every[int(i)] for i in picked.split(",")] if picked else every
+    sheet = Image.new("L", (columns * SIDE, len(captioned) * (SIDE + CAPTION)), 255)
     draw = ImageDraw.Draw(sheet)
-    for i, (caption, drawings) in enumerate(made):
+    for i, (caption, drawings) in enumerate(captioned):
         draw.text((4, i * (SIDE + CAPTION) + 3), caption, fill=90, font=ImageFont.load_default(12))
         for j, drawing in enumerate(drawings):
             sheet.paste(to_image(renderers.grid([drawing]).render(SIDE)), (j * SIDE, i * (SIDE + CAPTION) + CAPTION))

@@ -34,7 +34,8 @@ def predicted(out, *args):
     """The lines that `zoo predict` writes, each of which holds a drawing."""
     run("predict", *QUIET, "--trainer.logger=false", "--out", out, *args)
     lines = out.read_text().splitlines()
-    assert all(len(Drawing.from_json(line)) for line in lines)
+    drawings = [Drawing.from_json(line) for line in lines]
+    assert any(map(len, drawings))  # a sketch-rnn may end some before their first point
     return [json.loads(line) for line in lines]
 
 

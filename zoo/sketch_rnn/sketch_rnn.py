@@ -86,9 +86,8 @@ class SketchRNN(Sketcher):
     # --- learning ---
 
     def setup(self, stage: str) -> None:
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
         if stage == "fit":
-            self.measure(data)
+            self.measure(self.trainer.datamodule)  # type: ignore[attr-defined]
             if self.hparams["start_from"]:
                 self.begin_as(load(self.hparams["start_from"]))
             if self.hparams["compiled"]:
@@ -96,7 +95,8 @@ class SketchRNN(Sketcher):
                 for cell in cells:
                     cell.step = torch.compile(cell.step, dynamic=False)
         if self.label_vectors is not None:
-            self.known = torch.tensor([self.label_index(name) for name in data.classes])
+            classes = self.trainer.datamodule.classes  # type: ignore[attr-defined]
+            self.known = torch.tensor([self.label_index(name) for name in classes])
 
     def measure(self, data: Sketches) -> None:
         """Take over what the data has; of a model that knows its classes already, these stay."""
@@ -125,17 +125,18 @@ class SketchRNN(Sketcher):
                 f" expected an unconditional SketchRNN with the same {', '.join(same)}"
             )
         if other.label_vectors is not None:
-            if self.label_vectors is None or other.label_vectors.weight.shape != self.label_vectors.weight.shape:
+            mine, its = ((m.measured.class_names, m.told_class.size) for m in (self, other))
+            if self.label_vectors is None or mine != its:
                 raise ValueError(
-                    f"start_from {self.hparams['start_from']!r} is told one of {len(other.measured.class_names)}"
-                    f" classes by {other.told_class.size} numbers: this model must be told the same (labels.size)"
+                    f"start_from {self.hparams['start_from']!r} is told one of {len(its[0])} classes"
+                    f" by {its[1]} numbers: this model must be told the same (labels.size)"
                 )
             self.label_vectors.load_state_dict(other.label_vectors.state_dict())
-        mine = self.decoder.state_dict()
+        state = self.decoder.state_dict()
         for name, value in other.decoder.state_dict().items():
-            wide = mine[name]
-            mine[name] = value if value.shape == wide.shape else torch.cat([value, 0.1 * wide[:, value.shape[1] :]], 1)
-        self.decoder.load_state_dict(mine)
+            wide = state[name]
+            state[name] = value if value.shape == wide.shape else torch.cat([value, 0.1 * wide[:, value.shape[1] :]], 1)
+        self.decoder.load_state_dict(state)
 
     def labels_of(self, batch: dict[str, Any]) -> Tensor:
         """The numbers (B,) of a batch's classes; -1 for those that the model is not told."""
