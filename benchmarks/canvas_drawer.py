@@ -17,9 +17,9 @@ from run import best
 
 import datamodules
 import zoo
+from renderers.files import atomic_write
 from zoo.canvas_drawer import sliding
-from zoo.checkpoints import atomic_write
-from zoo.export import restore
+from zoo.training.export import restore
 
 README = Path(__file__).parent.parent / "zoo" / "canvas_drawer" / "README.md"
 ROWS = [  # of Table 2: what, recipe, the paper's L2
@@ -103,9 +103,20 @@ def table(runs: Path) -> None:
     ]
     for what, name, paper in ROWS:
         theirs = f"{paper:.2f} | {paper / ROWS[0][2]:.3f}" if paper else "– | –"
-        ours = f"{measured[name][0]:.4f} | {measured[name][0] / first:.3f} | {measured[name][1]:,}" if name in measured else "– | – | –"
+        ours = (
+            f"{measured[name][0]:.4f} | {measured[name][0] / first:.3f} | {measured[name][1]:,}"
+            if name in measured
+            else "– | – | –"
+        )
         lines.append(f"| {what} | {theirs} | {ours} |")
-    put("table", [*lines, "", f"The mean of the {len(data.datasets['test'])} test images of the ImageNet sample, as line drawings."])
+    put(
+        "table",
+        [
+            *lines,
+            "",
+            f"The mean of the {len(data.datasets['test'])} test images of the ImageNet sample, as line drawings.",
+        ],
+    )
 
 
 @torch.no_grad()
@@ -113,7 +124,9 @@ def stops(name: str) -> None:
     model = zoo.load(name)
     data = datamodules.MNIST(image_size=64, batch_size=250)
     data.setup("test")
-    sums = torch.zeros(model.steps + 1, 3)  # by the number of strokes used: images, error with them, error with one fewer
+    sums = torch.zeros(
+        model.steps + 1, 3
+    )  # by the number of strokes used: images, error with them, error with one fewer
     for batch in data.test_dataloader():
         image = data.on_after_batch_transfer(batch, 0)["image"]
         strokes, _, going = model.rollout(image, model.exact)
@@ -127,13 +140,17 @@ def stops(name: str) -> None:
         if n:
             lines.append(f"| {k} | {n:.0f} | {with_all / n:.5f} | {f'{fewer / n:.5f}' if k > 1 else '–'} |")
     n, total, _ = sums.sum(0).tolist()
-    lines.append(f"| {sum(k * float(row[0]) for k, row in enumerate(sums)) / n:.2f} (mean) | {n:.0f} | {total / n:.5f} | |")
+    lines.append(
+        f"| {sum(k * float(row[0]) for k, row in enumerate(sums)) / n:.2f} (mean) | {n:.0f} | {total / n:.5f} | |"
+    )
     put("stops", lines)
 
 
 if __name__ == "__main__":
     start = time.perf_counter()
-    command = {"speed": speed, "table": lambda runs: table(Path(runs)), "stops": stops}.get(sys.argv[1] if len(sys.argv) > 1 else "")
+    command = {"speed": speed, "table": lambda runs: table(Path(runs)), "stops": stops}.get(
+        sys.argv[1] if len(sys.argv) > 1 else ""
+    )
     if command is None:
         sys.exit(__doc__)
     command(*sys.argv[2:])

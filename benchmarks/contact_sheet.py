@@ -12,15 +12,15 @@ import torch
 import zoo
 from renderers import Drawing
 from renderers.export.png import to_image
-from zoo import checkpoints
-from zoo.evaluate import data_module
+from zoo.checkpoints import catalogue
+from zoo.training.evaluate import data_module
 
 SIDE, GAP = 96, 4
 
 
 def main(name: str, out: str, rows: int = 4, columns: int = 16, curves: bool = False) -> None:
     model = zoo.load(name)
-    data = data_module(checkpoints.entry(name).metrics[0]["data"] | {"batch_size": rows * columns})
+    data = data_module(catalogue.entry(name).metrics[0]["data"] | {"batch_size": rows * columns})
     data.setup("test")
     images = data.on_after_batch_transfer(next(iter(data.test_dataloader())), 0)["image"]
     channels = max(model.exact.channels, images.shape[1])

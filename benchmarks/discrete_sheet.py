@@ -40,7 +40,11 @@ def main(painter_name: str, agent_name: str) -> None:
     space = agent.actions
     off = (made - space.rounded(made)).abs()
     half = {name: float(space.column(off, name).mean() * (n - 1)) for name, n in space.levels}
-    print(OUT, "; mean distance to the nearest level, of at most 0.5 levels:", ", ".join(f"{k} {v:.2f}" for k, v in half.items()))
+    print(
+        OUT,
+        "; mean distance to the nearest level, of at most 0.5 levels:",
+        ", ".join(f"{k} {v:.2f}" for k, v in half.items()),
+    )
     print(f"lifted: {(space.column(made, 'lift') >= 0.5).float().mean():.0%} of the strokes")
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from methods import METHODS, QUIET
 
-from zoo import training
+from zoo.training import app as training
 
 STEPS, EVERY = 120, 4  # of training; between checkpoints
 CHECKPOINTS = [
@@ -36,7 +36,17 @@ def train(out: Path, options: list[str]) -> None:
     os.setsid()
     out.mkdir(parents=True, exist_ok=True)
     sys.stdout = sys.stderr = (out / "log.txt").open("w")
-    training.main(["fit", *QUIET, *LOG, f"--trainer.logger.save_dir={out}", *CHECKPOINTS, f"--trainer.max_steps={STEPS}", *options])
+    training.main(
+        [
+            "fit",
+            *QUIET,
+            *LOG,
+            f"--trainer.logger.save_dir={out}",
+            *CHECKPOINTS,
+            f"--trainer.max_steps={STEPS}",
+            *options,
+        ]
+    )
 
 
 def start(out: Path, options: list[str]) -> Any:
@@ -87,7 +97,9 @@ def killed(method: str, kills: int, folder: Path, rng: random.Random) -> str:
                 hits.append(max(losses(folder / "killed" / str(k)), default=0))
         run.join()
         for step, loss in losses(folder / "killed" / str(k)).items():
-            assert loss == expected[step], f"{method}: after kill {len(hits)}, step {step}: {loss} instead of {expected[step]}"
+            assert loss == expected[step], (
+                f"{method}: after kill {len(hits)}, step {step}: {loss} instead of {expected[step]}"
+            )
             seen[step] = loss
         k += 1
         if run.exitcode == 0:
@@ -98,11 +110,15 @@ def killed(method: str, kills: int, folder: Path, rng: random.Random) -> str:
                     path.unlink()
         else:
             assert run.exitcode == -signal.SIGKILL, (folder / "killed" / str(k - 1) / "log.txt").read_text()
-    missing = len(expected) - len(seen)  # a kill between a checkpoint and the log's next line loses the line, not the step
+    missing = len(expected) - len(
+        seen
+    )  # a kill between a checkpoint and the log's next line loses the line, not the step
     assert missing <= kills, f"{method}: {len(seen)} of {len(expected)} losses were logged"
     path, _ = newest(folder / "killed")
     again = torch.load(path, weights_only=True)
-    assert all(torch.equal(v, again["state_dict"][n]) for n, v in final["state_dict"].items()), f"{method}: other final weights"
+    assert all(torch.equal(v, again["state_dict"][n]) for n, v in final["state_dict"].items()), (
+        f"{method}: other final weights"
+    )
     assert again["global_step"] == STEPS
     done = f"{len(seen)} of {len(expected)} logged losses and all weights equal"
     return f"| {method} | {kills} | at steps {', '.join(map(str, hits))} | {done} | {checked} of {checked} whole |"
@@ -111,7 +127,10 @@ def killed(method: str, kills: int, folder: Path, rng: random.Random) -> str:
 def main(kills: int, methods: list[str]) -> None:
     torch.set_num_threads(1)
     rng = random.Random(int(os.environ.get("SEED", "0")))
-    print("| method | kills | when | compared with the uninterrupted run | checkpoints |\n| --- | ---: | --- | --- | --- |", flush=True)
+    print(
+        "| method | kills | when | compared with the uninterrupted run | checkpoints |\n| --- | ---: | --- | --- | --- |",
+        flush=True,
+    )
     for method in methods:
         with tempfile.TemporaryDirectory() as folder:
             print(killed(method, kills, Path(folder), rng), flush=True)

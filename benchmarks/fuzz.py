@@ -42,9 +42,11 @@ from datamodules.folder import Files
 from datamodules.pictures import Archive
 from renderers import Drawing, libmypaint
 from renderers.drawing import DrawingError
-from zoo import checkpoints, export, images
-from zoo.checkpoints import CheckpointError
-from zoo.images import ImageError
+from zoo.base import images
+from zoo.base.images import ImageError
+from zoo.checkpoints import loading
+from zoo.checkpoints.entry import CheckpointError, read_entry
+from zoo.training import export
 
 SECONDS, MEMORY = 20, 8 << 30
 HERE = Path(tempfile.mkdtemp(prefix="fuzz-"))
@@ -52,7 +54,11 @@ HERE = Path(tempfile.mkdtemp(prefix="fuzz-"))
 
 # --- ways to damage a file ---
 
-edit = st.tuples(st.sampled_from(["set", "insert", "delete", "double", "cut"]), st.integers(0, 1 << 16), st.binary(min_size=1, max_size=8))
+edit = st.tuples(
+    st.sampled_from(["set", "insert", "delete", "double", "cut"]),
+    st.integers(0, 1 << 16),
+    st.binary(min_size=1, max_size=8),
+)
 
 
 def damaged(data: bytes, edits: list[tuple[str, int, bytes]]) -> bytes:
@@ -70,7 +76,12 @@ def damaged(data: bytes, edits: list[tuple[str, int, bytes]]) -> bytes:
 
 
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers(-(1 << 70), 1 << 70) | st.floats() | st.text(max_size=8) | st.just("../../etc/passwd"),
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 70), 1 << 70)
+    | st.floats()
+    | st.text(max_size=8)
+    | st.just("../../etc/passwd"),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=5,
 )
@@ -159,10 +170,10 @@ def folder_of(path: Path) -> Any:
 
 
 def weights(path: Path) -> Any:
-    entry = checkpoints.read_entry(HERE / "good" / "config.json")
+    entry = read_entry(HERE / "good" / "config.json")
     data = path.read_bytes()
     entry = replace(entry, weights={"file": path.name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)})
-    return checkpoints.build(entry, checkpoints.verified(entry, path, ""), str(path))
+    return loading.build(entry, loading.verified(entry, path, ""), str(path))
 
 
 def all_of(path: Path) -> list[np.ndarray]:
@@ -183,7 +194,7 @@ def parsers() -> dict[str, Parser]:
     drawings = [Drawing(renderers.get(n).actions.random(2), n) for n in ("bezier", "qbc", "pen")]
     model = zoo.CanvasNetwork(width=4, layers=1)
     for name in ("folder", "good"):
-        checkpoints.save(model, HERE / name, "tiny", metrics=[{"name": "test/mse", "value": 1.0}])
+        loading.save(model, HERE / name, "tiny", metrics=[{"name": "test/mse", "value": 1.0}])
     configs = [json.loads((HERE / "good" / "config.json").read_text())]
     others = (
         zoo.CanvasDrawer(steps=1, image_size=16),
@@ -193,7 +204,7 @@ def parsers() -> dict[str, Parser]:
         zoo.SARA(image_size=16, width=0.125, steps=9, levels=[1, 2], discount=0.0),
     )
     for i, other in enumerate(others):
-        configs.append(json.loads((checkpoints.save(other, HERE / f"other{i}", "tiny") / "config.json").read_text()))
+        configs.append(json.loads((loading.save(other, HERE / f"other{i}", "tiny") / "config.json").read_text()))
     tensors = (HERE / "good" / "tiny.safetensors").read_bytes()
     header = struct.unpack("<Q", tensors[:8])[0]
     ckpt = io.BytesIO()
@@ -211,14 +222,25 @@ def parsers() -> dict[str, Parser]:
     drawing = {"word": "cat", "drawing": [[[0, 10, 255], [0, 20, 30]], [[5, 5], [9, 90]]]}
     raw = {"drawing": [[[0.5, 10, 25], [0, 20, 3], [0, 7, 9]]]}
     binary = (
-        struct.pack("<Q2sbIH", 1, b"DE", 1, 0, 2) + struct.pack("<H3B3B", 3, 0, 10, 255, 0, 20, 30) + struct.pack("<H2B2B", 2, 5, 5, 9, 90)
+        struct.pack("<Q2sbIH", 1, b"DE", 1, 0, 2)
+        + struct.pack("<H3B3B", 3, 0, 10, 255, 0, 20, 30)
+        + struct.pack("<H2B2B", 2, 5, 5, 9, 90)
     )
     svg = (
         b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><g transform="scale(2)"><path d="M1 1C2 2 3 4 5 6L9 9Z"/></g>'
         b'<circle cx="4" cy="4" r="2"/><polyline points="1,2 3,4"/></svg>'
     )
     names = ("train.npy", "valid.npy", "test.npy")
-    pictures = [png(), png("RGBA"), png("P"), png("L", "JPEG"), png("RGB", "WEBP"), png("P", "GIF"), png("RGB", "BMP"), png("L", "TIFF")]
+    pictures = [
+        png(),
+        png("RGBA"),
+        png("P"),
+        png("L", "JPEG"),
+        png("RGB", "WEBP"),
+        png("P", "GIF"),
+        png("RGB", "BMP"),
+        png("L", "TIFF"),
+    ]
     plan = io.BytesIO()
     Image.new("RGB", (16, 16), floorplans.ROOMS["kitchen"]).save(plan, "PNG")
     with Image.open(io.BytesIO(png("1", side=105))) as page:
@@ -229,9 +251,14 @@ def parsers() -> dict[str, Parser]:
     faces = lambda data: zipped({"n0/a.jpg": data, "n1/b.png": png("RGB")})  # noqa: E731
     stored.make("qbc", 3, HERE / "strokes", size=8, processes=1)
     index, shard = json.loads((HERE / "strokes" / "strokes.json").read_text()), HERE / "strokes" / "00000.npz"
-    brush = {"version": 3, "settings": {"opaque": {"base_value": 1.0, "inputs": {"pressure": [[0.0, 0.0], [0.5, 0.2], [1.0, 1.0]]}}}}
+    brush = {
+        "version": 3,
+        "settings": {"opaque": {"base_value": 1.0, "inputs": {"pressure": [[0.0, 0.0], [0.5, 0.2], [1.0, 1.0]]}}},
+    }
     return {
-        "drawing": Parser("json", Drawing.load, [json.loads(d.to_json()) for d in drawings], DrawingError, as_json, json=True),
+        "drawing": Parser(
+            "json", Drawing.load, [json.loads(d.to_json()) for d in drawings], DrawingError, as_json, json=True
+        ),
         "drawing-bytes": Parser("json", Drawing.load, [d.to_json().encode() for d in drawings], DrawingError),
         "config": Parser("json", folder_of, configs, CheckpointError, as_json, json=True),
         "config-bytes": Parser("json", folder_of, [as_json(configs[0])], CheckpointError),
@@ -246,16 +273,26 @@ def parsers() -> dict[str, Parser]:
         ),
         "ckpt": Parser("ckpt", export.restore, [ckpt.getvalue()], CheckpointError),
         "npz": Parser("npz", sketch_files.read_npz, [sketches(HERE / "s.npz", 3).read_bytes()], DataError),
-        "npz-inside": Parser("npz", sketch_files.read_npz, [npz_member()], DataError, lambda d: members(d, names, "train.npy")),
+        "npz-inside": Parser(
+            "npz", sketch_files.read_npz, [npz_member()], DataError, lambda d: members(d, names, "train.npy")
+        ),
         "ndjson": Parser("ndjson", sketch_files.read_ndjson, [drawing, raw], DataError, as_json, json=True),
-        "ndjson-bytes": Parser("ndjson", sketch_files.read_ndjson, [as_json(drawing) + b"\n" + as_json(raw)], DataError),
+        "ndjson-bytes": Parser(
+            "ndjson", sketch_files.read_ndjson, [as_json(drawing) + b"\n" + as_json(raw)], DataError
+        ),
         "bin": Parser("bin", sketch_files.read_bin, [binary], DataError),
         "svg": Parser("svg", sketch_files.read_svg, [svg], DataError),
-        "sketch-json": Parser("json", sketch_files.read_json, [json.loads(d.to_json()) for d in drawings], DataError, as_json, json=True),
+        "sketch-json": Parser(
+            "json", sketch_files.read_json, [json.loads(d.to_json()) for d in drawings], DataError, as_json, json=True
+        ),
         "idx": Parser("gz", lambda path: mnist.read_idx(path, 3), [gzip.compress(idx)], DataError),
         "idx-inside": Parser("gz", lambda path: mnist.read_idx(path, 3), [idx], DataError, gzip.compress),
-        "kmnist": Parser("npz", lambda path: mnist.read_npz(path, 3), [zipped({"arr_0.npy": npy.getvalue()})], DataError),
-        "kmnist-inside": Parser("npz", lambda p: mnist.read_npz(p, 3), [npy.getvalue()], DataError, lambda d: zipped({"arr_0.npy": d})),
+        "kmnist": Parser(
+            "npz", lambda path: mnist.read_npz(path, 3), [zipped({"arr_0.npy": npy.getvalue()})], DataError
+        ),
+        "kmnist-inside": Parser(
+            "npz", lambda p: mnist.read_npz(p, 3), [npy.getvalue()], DataError, lambda d: zipped({"arr_0.npy": d})
+        ),
         "omniglot": Parser("zip", omniglot.read_zip, [omni(small.getvalue())], DataError),
         "omniglot-inside": Parser("zip", omniglot.read_zip, [small.getvalue()], DataError, lambda d: omni(mended(d))),
         "image": Parser("png", lambda path: images.read(path, 1), pictures, ImageError),
@@ -264,7 +301,9 @@ def parsers() -> dict[str, Parser]:
         "strokes": Parser("npz", packed, [shard.read_bytes()], DataError),
         "brush": Parser("myb", libmypaint.read_brush, [brush], libmypaint.MyPaintError, as_json, json=True),
         "folder": Parser("png", fit, pictures, DataError),
-        "floorplans": Parser("png", lambda path: floorplans.Pairs([(path, path)], 16)[0], [plan.getvalue(), *pictures], DataError),
+        "floorplans": Parser(
+            "png", lambda path: floorplans.Pairs([(path, path)], 16)[0], [plan.getvalue(), *pictures], DataError
+        ),
         "pictures": Parser("zip", all_of, [faces(png("RGB", "JPEG"))], DataError),
         "pictures-inside": Parser("zip", all_of, [png("RGB", "JPEG")], DataError, faces),
     }
@@ -277,12 +316,18 @@ def late(*_: Any) -> None:
 def fuzz(name: str, parser: Parser, number: int, examples: int, findings: Path) -> tuple[int, int, str]:
     """One round of examples. Returns how many files were tried, how many were read, and the finding, if any."""
     tried, read, last = 0, 0, b""
-    changes = st.lists(st.tuples(st.lists(st.integers(0, 20), max_size=5), anything | st.just("gone")), min_size=1, max_size=3)
+    changes = st.lists(
+        st.tuples(st.lists(st.integers(0, 20), max_size=5), anything | st.just("gone")), min_size=1, max_size=3
+    )
     path = HERE / f"case.{parser.ending}"
 
     @seed(number)
     @settings(
-        max_examples=examples, deadline=None, database=None, phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck)
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
     )
     @given(st.sampled_from(parser.good), changes if parser.json else st.lists(edit, min_size=1, max_size=4))
     def case(good: Any, edits: Any) -> None:
@@ -345,7 +390,9 @@ def main() -> int:
     print("| parser | files tried | read | refused with its own error | findings |\n| --- | ---: | ---: | ---: | --- |")
     for name, (tried, read) in totals.items():
         print(f"| {name} | {tried:,} | {read:,} | {tried - read:,} | {'; '.join(sorted(found[name])) or 'none'} |")
-    print(f"{sum(t for t, _ in totals.values()):,} files in {args.minutes:g} minutes, {sum(map(len, found.values()))} findings")
+    print(
+        f"{sum(t for t, _ in totals.values()):,} files in {args.minutes:g} minutes, {sum(map(len, found.values()))} findings"
+    )
     return 1 if any(found.values()) else 0
 
 

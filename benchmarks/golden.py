@@ -14,8 +14,8 @@ import torch
 
 import renderers
 import zoo
-from zoo.checkpoints import atomic_write
-from zoo.drawer import Drawer
+from renderers.files import atomic_write
+from zoo.base.drawer import Drawer
 
 GOLDEN = Path(__file__).parent.parent / "tests" / "golden"
 

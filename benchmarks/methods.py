@@ -39,23 +39,59 @@ def sketches(path: Path, n: int = 40, longest: int = 12) -> Path:
 
 def canvas_network(folder: Path) -> list[str]:
     model = ["--model", "CanvasNetwork", "--model.width=8", "--model.pixels=32"]
-    return [*model, "--data", "Strokes", "--data.image_size=16", "--data.batch_size=5", "--data.steps=8", "--data.val_steps=4"]
+    return [
+        *model,
+        "--data",
+        "Strokes",
+        "--data.image_size=16",
+        "--data.batch_size=5",
+        "--data.steps=8",
+        "--data.val_steps=4",
+    ]
 
 
 def canvas_drawer(folder: Path) -> list[str]:
-    model = ["--model", "CanvasDrawer", "--model.image_size=16", "--model.steps=2", "--model.drop=0.3", "--model.ink_weight=2"]
-    return [*model, "--data", "ImageFolder", f"--data.root={images(folder / 'images')}", "--data.image_size=16", "--data.batch_size=4"]
+    model = [
+        "--model",
+        "CanvasDrawer",
+        "--model.image_size=16",
+        "--model.steps=2",
+        "--model.drop=0.3",
+        "--model.ink_weight=2",
+    ]
+    return [
+        *model,
+        "--data",
+        "ImageFolder",
+        f"--data.root={images(folder / 'images')}",
+        "--data.image_size=16",
+        "--data.batch_size=4",
+    ]
 
 
 def sketch_rnn(folder: Path) -> list[str]:
-    model = ["--model", "SketchRNN", "--model.encoder_size=8", "--model.decoder_size=12", "--model.z_size=4", "--model.mixtures=3"]
+    model = [
+        "--model",
+        "SketchRNN",
+        "--model.encoder_size=8",
+        "--model.decoder_size=12",
+        "--model.z_size=4",
+        "--model.mixtures=3",
+    ]
     sources = f"--data.sources=[{sketches(folder / 'tiny.npz')}]"
     return [*model, "--data", "Sketches", sources, "--data.batch_size=4", "--data.scale_by=0.1", "--data.drop=0.1"]
 
 
 def neural_renderer(folder: Path) -> list[str]:
     model = ["--model", "NeuralRenderer", "--model.size=32", "--model.width=0.125"]
-    data = ["--data", "Strokes", "--data.renderer=qbc", "--data.image_size=32", "--data.reset=1", "--data.batch_size=16"]
+    data = [
+        "--data",
+        "Strokes",
+        "--data.renderer=qbc",
+        "--data.image_size=32",
+        "--data.reset=1",
+        "--data.batch_size=16",
+    ]
     return [*model, *data, "--data.steps=8", "--data.val_steps=4"]
 
 
@@ -63,7 +99,16 @@ def sara(folder: Path) -> list[str]:
     model = ["--model", "SARA", "--model.image_size=16", "--model.width=0.125", "--model.steps=3", "--model.bundle=2"]
     learning = ["--model.batch=4", "--model.updates=1", "--model.episodes=10", "--model.warmup=0"]
     root = f"--data.root={images(folder / 'images')}"
-    return [*model, *learning, "--data", "ImageFolder", root, "--data.image_size=16", "--data.batch_size=4", "--data.channels=3"]
+    return [
+        *model,
+        *learning,
+        "--data",
+        "ImageFolder",
+        root,
+        "--data.image_size=16",
+        "--data.batch_size=4",
+        "--data.channels=3",
+    ]
 
 
 def strokes(folder: Path) -> list[str]:
@@ -74,7 +119,14 @@ def strokes(folder: Path) -> list[str]:
 
 
 def neural_painter_gan(folder: Path) -> list[str]:
-    return ["--model", "NeuralPainterGAN", "--model.renderer=qbc", "--model.width=4", "--model.warm=0.1", *strokes(folder)]
+    return [
+        "--model",
+        "NeuralPainterGAN",
+        "--model.renderer=qbc",
+        "--model.width=4",
+        "--model.warm=0.1",
+        *strokes(folder),
+    ]
 
 
 def neural_painter_vae(folder: Path) -> list[str]:
@@ -85,12 +137,26 @@ def painter_agent(folder: Path) -> list[str]:
     import torch
 
     import zoo
-    from zoo.checkpoints import save
+    from zoo.checkpoints.loading import save
 
     torch.manual_seed(0)
     painter = save(zoo.NeuralPainterGAN("qbc", width=4), folder / "painter")
-    model = ["--model", "PainterAgent", "--model.renderer=qbc", f"--model.painter={painter}", "--model.steps=2", "--model.image_size=32"]
-    return [*model, "--data", "ImageFolder", f"--data.root={images(folder / 'images')}", "--data.image_size=32", "--data.batch_size=4"]
+    model = [
+        "--model",
+        "PainterAgent",
+        "--model.renderer=qbc",
+        f"--model.painter={painter}",
+        "--model.steps=2",
+        "--model.image_size=32",
+    ]
+    return [
+        *model,
+        "--data",
+        "ImageFolder",
+        f"--data.root={images(folder / 'images')}",
+        "--data.image_size=32",
+        "--data.batch_size=4",
+    ]
 
 
 METHODS = {

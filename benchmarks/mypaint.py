@@ -27,7 +27,9 @@ print(time.perf_counter() - start)
 
 def workers(n: int) -> float:
     """Strokes per second of n processes at once."""
-    made = [subprocess.Popen([sys.executable, "-c", WORKER], stdin=-1, stdout=-1, text=True, cwd=ROOT) for _ in range(n)]
+    made = [
+        subprocess.Popen([sys.executable, "-c", WORKER], stdin=-1, stdout=-1, text=True, cwd=ROOT) for _ in range(n)
+    ]
     for p in made:
         assert p.stdout is not None
         p.stdout.readline()
@@ -95,11 +97,14 @@ def stylize() -> str:
     """What a step costs in CPU time, which other processes change less than the clock's."""
     found = []
     for size in (64, 288, 512, 1024):
-        run = subprocess.run([sys.executable, "-c", STYLIZE, str(size)], cwd=ROOT, check=True, capture_output=True, text=True)
+        run = subprocess.run(
+            [sys.executable, "-c", STYLIZE, str(size)], cwd=ROOT, check=True, capture_output=True, text=True
+        )
         found.append((size, *[float(v) for v in run.stdout.split()]))
     base = found[0][3]
     each = [
-        f"{size} pixels ({n:.0f} canvases): {t:.2f} s, {1e3 * t / n:.1f} ms a canvas, {m - base:,.0f} MiB" for size, t, n, m in found[1:]
+        f"{size} pixels ({n:.0f} canvases): {t:.2f} s, {1e3 * t / n:.1f} ms a canvas, {m - base:,.0f} MiB"
+        for size, t, n, m in found[1:]
     ]
     return f"a step of stylize, 4 strokes a canvas, one core; memory beyond what 64 pixels take: {'; '.join(each)}"
 

@@ -55,7 +55,9 @@ def qbc() -> str:
     for _ in range(24):  # fill the table of crescents, as the first strokes of a training run do
         r.stamped(next(batches), 128, 128)
     ours, opencv = best(
-        lambda: r.stamped(next(batches), 128, 128), lambda: [opencv_stroke(row) for row in next(batches)[:, :10].numpy()], rounds=9
+        lambda: r.stamped(next(batches), 128, 128),
+        lambda: [opencv_stroke(row) for row in next(batches)[:, :10].numpy()],
+        rounds=9,
     )
     batch = next(batches)
     slow = np.stack([opencv_stroke(row) for row in batch[:, :10].numpy()])
@@ -107,9 +109,7 @@ def help_time() -> str:
     commands = [[], ["draw"], ["evaluate"], ["fit"]]
     times = best(command("-c", "import torch"), *(command("-m", "zoo", *c, "--help") for c in commands), rounds=3)
     slowest = max(times[1:])
-    return (
-        f"zoo --help and draw, evaluate, fit --help: at most {slowest:.2f} s; import torch {times[0]:.2f} s; ratio {slowest / times[0]:.2f}"
-    )
+    return f"zoo --help and draw, evaluate, fit --help: at most {slowest:.2f} s; import torch {times[0]:.2f} s; ratio {slowest / times[0]:.2f}"
 
 
 def draw_time() -> str:
@@ -136,9 +136,7 @@ def memory() -> str:
     )
     run = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
     few, more = map(float, run.stdout.split())
-    return (
-        f"peak memory of four drawings at 1024²: {few:.0f} MiB for 4 strokes each, {more:.0f} MiB more for 40; ratio {1 + more / few:.2f}"
-    )
+    return f"peak memory of four drawings at 1024²: {few:.0f} MiB for 4 strokes each, {more:.0f} MiB more for 40; ratio {1 + more / few:.2f}"
 
 
 if __name__ == "__main__":

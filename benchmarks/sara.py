@@ -18,6 +18,7 @@ import datamodules
 import zoo
 from datamodules.base import data_root
 from renderers import Drawing
+from zoo.base import images
 from zoo.sara.networks import Rasteriser
 from zoo.sara.replay import Replay
 
@@ -87,9 +88,7 @@ def training(size: dict[str, float], batch: int, **options: object) -> str:
         playing = seconds(episode, 2)
     strokes = batch * model.steps * model.bundle
     shares = ", ".join(f"{name} {t / whole:.0%}" for name, t in parts.items())
-    what = (
-        f"{size['image_size']}², width {size['width']:g}, batch {batch}, {model.hparams['reward']}, discount {model.hparams['discount']:g}"
-    )
+    what = f"{size['image_size']}², width {size['width']:g}, batch {batch}, {model.hparams['reward']}, discount {model.hparams['discount']:g}"
     return (
         f"training, {what}, on {WHERE}: {1 / whole:.2f} updates/s; a forward and backward pass of each part once, as shares of an update:"
         f" {shares}; episodes: {strokes / playing:,.0f} strokes/s"
@@ -101,10 +100,12 @@ def drawing(name: str | None, **size: float) -> str:
     a network as well."""
     torch.manual_seed(0)
     model = zoo.load(name) if name else zoo.SARA(**size).eval().requires_grad_(False)  # type: ignore[arg-type]
-    for norm in (m for m in model.actor.modules() if isinstance(m, torch.nn.BatchNorm2d) and not name):  # as after training
+    for norm in (
+        m for m in model.actor.modules() if isinstance(m, torch.nn.BatchNorm2d) and not name
+    ):  # as after training
         norm.running_mean.normal_(0, 0.1)  # type: ignore[union-attr, operator]
         norm.running_var.uniform_(0.5, 1.5)  # type: ignore[union-attr, operator]
-    image = zoo.images.read("sample:astronaut", 3)
+    image = images.read("sample:astronaut", 3)
     side, width = model.image_size, model.hparams["width"]
     network = Rasteriser(10, side, width).eval().requires_grad_(False)
 

@@ -22,7 +22,7 @@ import torch
 from methods import QUIET, images, sketches
 from pytorch_lightning import Callback
 
-from zoo import training
+from zoo.training import app as training
 
 WARM = 3  # steps that are not counted
 DRAWER = ["--model", "CanvasDrawer", "--model.steps=4", "--data", "ImageFolder"]
@@ -37,7 +37,10 @@ def sized(options: list[str], batch: int, size: int) -> list[str]:
         return [*options, f"--data.batch_size={batch}", f"--data.sources=[{path}]"]
     more = [*options, f"--data.batch_size={batch}", f"--data.image_size={size}"]
     if options is DRAWER:
-        more += [f"--model.image_size={size}", f"--data.root={images(Path(f'images-{size}'), 10 * batch, size).resolve()}"]
+        more += [
+            f"--model.image_size={size}",
+            f"--data.root={images(Path(f'images-{size}'), 10 * batch, size).resolve()}",
+        ]
     return more
 
 
@@ -86,7 +89,9 @@ def measure(options: list[str], ranks: int, steps: int) -> list[float]:
 
 
 def main(steps: int) -> None:
-    print("| method | batch per rank | size | ranks | step, ms | of that computing, ms | memory, MiB | synchronised, MB a step |")
+    print(
+        "| method | batch per rank | size | ranks | step, ms | of that computing, ms | memory, MiB | synchronised, MB a step |"
+    )
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)

@@ -118,7 +118,9 @@ def loading(n: int = 75_000) -> str:
             array = np.empty(k, object)
             for i in range(k):
                 points = int(rng.integers(15, 76))
-                array[i] = np.concatenate([rng.normal(0, 30, (points, 2)).round(), rng.random((points, 1)) < 0.15], 1).astype(np.int16)
+                array[i] = np.concatenate(
+                    [rng.normal(0, 30, (points, 2)).round(), rng.random((points, 1)) < 0.15], 1
+                ).astype(np.int16)
             parts[name] = array
         np.savez_compressed(path, **parts)
         size = path.stat().st_size

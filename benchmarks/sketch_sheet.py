@@ -17,29 +17,37 @@ import zoo
 from datamodules.sketch_files import to_drawing
 from renderers import Drawing
 from renderers.export.png import to_image
-from zoo import checkpoints
-from zoo.evaluate import data_module
+from zoo.checkpoints import catalogue
+from zoo.training.evaluate import data_module
 
 SIDE, CAPTION = 96, 18
 
 
 def rows(name: str, columns: int) -> list[tuple[str, list[Drawing]]]:
     model, generator = zoo.load(name), torch.Generator().manual_seed(0)
-    data = data_module(checkpoints.entry(name).metrics[0]["data"])
+    data = data_module(catalogue.entry(name).metrics[0]["data"])
     data.setup("test")
     test = data.datasets["test"]
     shown = [test[i] for i in np.linspace(0, len(test), columns, endpoint=False).astype(int)]  # type: ignore[arg-type]
-    made = [(f"{name}: samples, temperature {t}", model.sample(columns, t, generator=generator)) for t in (0.1, 0.4, 0.7, 1.0)]
+    made = [
+        (f"{name}: samples, temperature {t}", model.sample(columns, t, generator=generator))
+        for t in (0.1, 0.4, 0.7, 1.0)
+    ]
     if model.encoder is None:
         for sketch in shown[:2]:
             half = sketch[: len(sketch) // 2]
             ways = model.complete(half, columns - 2, 0.4, generator=generator, size=0.8)
-            made.append((f"{name}: a sketch, its first half, completions", [to_drawing(sketch), to_drawing(half), *ways]))
+            made.append(
+                (f"{name}: a sketch, its first half, completions", [to_drawing(sketch), to_drawing(half), *ways])
+            )
         return made
     z = model.encode(shown)
     made.append((f"{name}: test sketches", [to_drawing(s) for s in shown]))
     made += [(f"{name}: reconstructions, temperature {t}", model.decode(z, t, generator=generator)) for t in (0.1, 0.5)]
-    made += [(f"{name}: interpolation", model.interpolate(a, b, columns, generator=generator)) for a, b in (shown[:2], shown[-2:])]
+    made += [
+        (f"{name}: interpolation", model.interpolate(a, b, columns, generator=generator))
+        for a, b in (shown[:2], shown[-2:])
+    ]
     return made
 
 

@@ -13,7 +13,8 @@ import warnings
 from pathlib import Path
 from statistics import median
 
-from zoo import checkpoints, training
+from zoo.checkpoints import catalogue
+from zoo.training import app as training
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 12
@@ -24,7 +25,11 @@ def measure(recipe: str) -> None:
     with tempfile.TemporaryDirectory() as out:
         length = ["--trainer.max_steps=-1", f"--trainer.max_time=00:00:00:{SECONDS}"]
         length += ["--trainer.limit_val_batches=0", f"--trainer.default_root_dir={out}"]
-        quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.logger=false"]
+        quiet = [
+            "--trainer.enable_progress_bar=false",
+            "--trainer.enable_model_summary=false",
+            "--trainer.logger=false",
+        ]
         args = ["fit", "--config", str(ROOT / "zoo" / "recipes" / f"{recipe}.yaml"), *length, *quiet]
         cli = training.main([*args, "--trainer.callbacks=null", "--trainer.profiler=SimpleProfiler"])
         times = cli.trainer.profiler.recorded_durations
@@ -41,7 +46,10 @@ if __name__ == "__main__":
         warnings.filterwarnings("ignore")
         measure(sys.argv[2])
     else:
-        known = [Path(e.training["recipe"]).stem for e in checkpoints.entries().values()]
+        known = [Path(e.training["recipe"]).stem for e in catalogue.entries().values()]
         for recipe in sys.argv[1:] or dict.fromkeys(known):
             done = subprocess.run([sys.executable, __file__, "one", recipe], capture_output=True, text=True)
-            print(done.stdout.strip() if done.returncode == 0 else f"- {recipe}: {done.stderr.strip().splitlines()[-1]}", flush=True)
+            print(
+                done.stdout.strip() if done.returncode == 0 else f"- {recipe}: {done.stderr.strip().splitlines()[-1]}",
+                flush=True,
+            )

@@ -30,7 +30,12 @@ def augmented(images: Tensor, kind: str) -> Tensor:
 
 
 def affine(
-    count: int, share: float = 1.0, device: torch.device | None = None, shift: float = 0.1, scale: float = 0.15, angle: float = 0.25
+    count: int,
+    share: float = 1.0,
+    device: torch.device | None = None,
+    shift: float = 0.1,
+    scale: float = 0.15,
+    angle: float = 0.25,
 ) -> Tensor:
     """Random affine maps (count, 2, 3) from the new image to the old one. shift: of the side. angle: radians. share: of all of it."""
     u = (torch.rand(6, count, device=device) * 2 - 1) * share

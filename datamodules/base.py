@@ -90,9 +90,13 @@ def download(remote: Remote, path: Path, timeout: float = 30) -> Path:
         if (size, got) == (remote.bytes, remote.sum):
             return part.replace(path)
         part.unlink()
-        failures.append(f"{url}: got {size} bytes with {remote.algorithm} {got}, expected {remote.bytes} bytes with {remote.sum}")
+        failures.append(
+            f"{url}: got {size} bytes with {remote.algorithm} {got}, expected {remote.bytes} bytes with {remote.sum}"
+        )
     raise DataError(
-        f"could not download {path.name}:\n  " + "\n  ".join(failures) + f"\nTry again later, or put the file at {path} yourself."
+        f"could not download {path.name}:\n  "
+        + "\n  ".join(failures)
+        + f"\nTry again later, or put the file at {path} yourself."
     )
 
 
@@ -105,7 +109,10 @@ def fetch(url: str, part: Path, size: int, timeout: float) -> None:
     with urllib.request.urlopen(request, timeout=timeout) as reply:
         if have and reply.status != 206:  # this server does not resume: start again
             have = 0
-        with part.open("ab" if have else "wb") as f, tqdm(total=size, initial=have, unit="B", unit_scale=True, desc=part.stem) as bar:
+        with (
+            part.open("ab" if have else "wb") as f,
+            tqdm(total=size, initial=have, unit="B", unit_scale=True, desc=part.stem) as bar,
+        ):
             while have < size and (block := reply.read(min(1 << 20, size - have))):
                 have += f.write(block)
                 bar.update(len(block))
@@ -245,7 +252,12 @@ class DataModule(LightningDataModule):
             raise ValueError(f"augment is {augment!r}; expected {', '.join(augmentation.KINDS)}, or null")
         if side is not None and side < image_size:
             raise ValueError(f"side is {side}; expected at least image_size, {image_size}, which is cropped out of it")
-        self.root, self.batch_size, self.image_size, self.side = data_root(root), batch_size, image_size, side or image_size
+        self.root, self.batch_size, self.image_size, self.side = (
+            data_root(root),
+            batch_size,
+            image_size,
+            side or image_size,
+        )
         self.workers, self.invert, self.lines, self.augment, self.ridges = workers, invert, lines, augment, ridges
         self.datasets: dict[str, Dataset[Any]] = {}
 

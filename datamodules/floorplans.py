@@ -63,7 +63,9 @@ def room_types(image: Image.Image, path: Path) -> np.ndarray:
     if strange.sum() > STRAY * counts.sum():
         red, green, blue = colours[strange.argmax()].tolist()
         known = ", ".join(f"{name} {colour}" for name, colour in ROOMS.items())
-        raise DataError(f"{path} has rooms of the unknown colour ({red}, {green}, {blue}); recolour it with those known: {known}")
+        raise DataError(
+            f"{path} has rooms of the unknown colour ({red}, {green}, {blue}); recolour it with those known: {known}"
+        )
     return distance.argmin(1)[where.reshape(-1)].reshape(pixels.shape[:2])
 
 
@@ -99,7 +101,9 @@ class Pairs(Dataset[Pair]):
                 f"{self.files[i][0]} has {plan.width} × {plan.height} pixels and its segmentation {self.files[i][1]}"
                 f" {rooms.width} × {rooms.height}; a pair needs the same size"
             )
-        return scaled(plan.convert("L"), Image.fromarray(room_types(rooms, self.files[i][1]).astype(np.uint8)), self.size)
+        return scaled(
+            plan.convert("L"), Image.fromarray(room_types(rooms, self.files[i][1]).astype(np.uint8)), self.size
+        )
 
 
 class FloorPlans(DataModule):
@@ -115,11 +119,17 @@ class FloorPlans(DataModule):
         folders = [self.root / "plans", self.root / "rooms"]
         plans, rooms = ({p.stem: p for p in sorted(f.glob("*")) if p.suffix.lower() in ENDINGS} for f in folders)
         if not plans:
-            raise DataError(f"{folders[0]} holds no image; expected plans there, and segmentations of the same names in {folders[1]}")
+            raise DataError(
+                f"{folders[0]} holds no image; expected plans there, and segmentations of the same names in {folders[1]}"
+            )
         if alone := sorted(set(plans) ^ set(rooms)):
-            raise DataError(f"{self.root}: {alone[0]} is only in one of the folders plans and rooms; every plan needs its segmentation")
+            raise DataError(
+                f"{self.root}: {alone[0]} is only in one of the folders plans and rooms; every plan needs its segmentation"
+            )
         files = [(plans[stem], rooms[stem]) for stem in plans]
-        return Pairs([files[i] for i in (hold_out(len(files), name) if len(files) >= 10 else range(len(files)))], self.side)
+        return Pairs(
+            [files[i] for i in (hold_out(len(files), name) if len(files) >= 10 else range(len(files)))], self.side
+        )
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
         plan, types = batch
@@ -135,7 +145,9 @@ class FloorPlans(DataModule):
         made[..., 4:] = colour_columns(renderers.get("rectangle-lab").actions, palette[0])
         colours = colour_columns(renderers.get("rectangle-lab").actions, palette).clamp(0, 1)
         for rows, plan in zip(made, types.cpu().numpy(), strict=True):
-            found = sorted(boxes_in(plan), key=lambda room: -(room[1][2] - room[1][0]) * (room[1][3] - room[1][1]))[:MOST]
+            found = sorted(boxes_in(plan), key=lambda room: -(room[1][2] - room[1][0]) * (room[1][3] - room[1][1]))[
+                :MOST
+            ]
             for row, (kind, box) in zip(rows, sorted(found, key=lambda room: (room[1][1], room[1][0])), strict=False):
                 row[:] = torch.cat([row.new_tensor(box), colours[kind]])
         return made

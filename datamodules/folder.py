@@ -60,4 +60,6 @@ class ImageFolder(DataModule):
         folders = sorted({p.relative_to(self.root).parts[0] for p in files if p.parent != self.root})
         labels = [folders.index(p.relative_to(self.root).parts[0]) if p.parent != self.root else 0 for p in files]
         keep = hold_out(len(files), name) if len(files) >= 10 else range(len(files))
-        return Files([files[i] for i in keep], [labels[i] for i in keep], self.side, "L" if self.channels == 1 else "RGB")
+        return Files(
+            [files[i] for i in keep], [labels[i] for i in keep], self.side, "L" if self.channels == 1 else "RGB"
+        )

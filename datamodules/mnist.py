@@ -33,12 +33,16 @@ def read_idx(path: Path, ndim: int, sha: str | None = None) -> np.ndarray:
     except (OSError, EOFError, zlib.error) as e:
         raise DataError(f"{path} is not a whole gzip file ({e}). {remedy}") from e
     if len(data) < 4 + 4 * ndim or data[:4] != bytes([0, 0, 8, ndim]):
-        raise DataError(f"{path} starts with {data[:4].hex() or 'nothing'}, not with the IDX header 000008{ndim:02x}. {remedy}")
+        raise DataError(
+            f"{path} starts with {data[:4].hex() or 'nothing'}, not with the IDX header 000008{ndim:02x}. {remedy}"
+        )
     shape = tuple(int(n) for n in np.frombuffer(data, ">u4", ndim, 4))
     if len(data) != 4 + 4 * ndim + int(np.prod(shape, dtype=np.int64)):
         raise DataError(f"{path} holds {len(data) - 4 - 4 * ndim} bytes of pixels; its header says {shape}. {remedy}")
     if sha and hashlib.sha256(data).hexdigest() != sha:
-        raise DataError(f"{path} has the right size but other content than the official file (sha256 of the unpacked file). {remedy}")
+        raise DataError(
+            f"{path} has the right size but other content than the official file (sha256 of the unpacked file). {remedy}"
+        )
     return np.frombuffer(data, np.uint8, offset=4 + 4 * ndim).reshape(shape)
 
 
@@ -67,7 +71,8 @@ class MNIST(DataModule):
     def read(self, part: str) -> Images:
         """The official ``train`` or ``test`` part."""
         images, labels = (
-            read_idx(self.root / self.folder / name, ndim, self.contents.get(name)) for name, ndim in zip(FILES[part], (3, 1), strict=True)
+            read_idx(self.root / self.folder / name, ndim, self.contents.get(name))
+            for name, ndim in zip(FILES[part], (3, 1), strict=True)
         )
         return Images(torch.tensor(images)[:, None], torch.tensor(labels).long())
 
@@ -98,8 +103,20 @@ def read_npz(path: Path, ndim: int) -> np.ndarray:
     try:
         with zipfile.ZipFile(path) as z, z.open("arr_0.npy") as f:
             array = np.load(io.BytesIO(f.read(LARGEST)), allow_pickle=False)
-    except (OSError, KeyError, ValueError, EOFError, RuntimeError, MemoryError, TokenError, zipfile.BadZipFile, zlib.error) as e:
-        raise DataError(f"{path} is not a whole .npz file with an array arr_0 ({e}). Delete it and fetch it anew.") from e
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        EOFError,
+        RuntimeError,
+        MemoryError,
+        TokenError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as e:
+        raise DataError(
+            f"{path} is not a whole .npz file with an array arr_0 ({e}). Delete it and fetch it anew."
+        ) from e
     if array.dtype != np.uint8 or array.ndim != ndim:
         raise DataError(f"{path} holds {array.dtype} {array.shape}; expected uint8 with {ndim} dimensions.")
     return array

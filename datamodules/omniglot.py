@@ -23,16 +23,22 @@ def read_zip(path: Path) -> tuple[np.ndarray, list[str]]:
         with zipfile.ZipFile(path) as z:
             for name in sorted(n for n in z.namelist() if n.endswith(".png")):
                 if z.getinfo(name).file_size > 1 << 20:
-                    raise DataError(f"{path}: {name} claims {z.getinfo(name).file_size} bytes; a drawing has about 300.")
+                    raise DataError(
+                        f"{path}: {name} claims {z.getinfo(name).file_size} bytes; a drawing has about 300."
+                    )
                 with Image.open(io.BytesIO(z.read(name))) as image:
                     if image.size != (SIZE, SIZE):
-                        raise DataError(f"{path}: {name} is {image.size[0]}×{image.size[1]} pixels, expected {SIZE}×{SIZE}.")
+                        raise DataError(
+                            f"{path}: {name} is {image.size[0]}×{image.size[1]} pixels, expected {SIZE}×{SIZE}."
+                        )
                     images.append(np.asarray(image.convert("L")))
                 classes.append("/".join(name.split("/")[-3:-1]))
     except DataError:
         raise
     except Exception as e:  # zipfile and Pillow raise what the bytes lead them to
-        raise DataError(f"{path} is not a whole Omniglot archive ({e}). Delete it and run again to download it anew.") from e
+        raise DataError(
+            f"{path} is not a whole Omniglot archive ({e}). Delete it and run again to download it anew."
+        ) from e
     if not images:
         raise DataError(f"{path} holds no .png drawing; expected FOLDER/ALPHABET/CHARACTER/NAME.png.")
     return np.stack(images), classes
@@ -63,7 +69,7 @@ class Omniglot(DataModule):
     def __init__(self, part: str = "full", augment: bool | str = False, **kwargs: Any):
         if part not in self.parts:
             raise ValueError(f"Omniglot has the parts {', '.join(self.parts)}, not {part!r}")
-        super().__init__(augment={True: "affine", False: None}.get(augment, augment), **kwargs)
+        super().__init__(augment="affine" if augment is True else augment or None, **kwargs)
         self.part = part
 
     def files(self) -> tuple[str, str]:

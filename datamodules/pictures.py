@@ -39,15 +39,21 @@ class Archive:
     def __init__(self, path: Path):
         self.path, self.zip = path, None
         if path.is_dir():
-            self.names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
+            self.names = sorted(
+                p.relative_to(path).as_posix() for p in path.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file()
+            )
         elif path.is_file():
             try:
                 self.zip = zipfile.ZipFile(path)
             except Exception as e:  # zipfile raises what the bytes lead it to
                 raise DataError(f"{path} is not a whole .zip of images ({e}). Delete it, and fetch it again.") from e
-            self.names = sorted(n for n in self.zip.namelist() if Path(n).suffix.lower() in ENDINGS and not n.startswith("__MACOSX"))
+            self.names = sorted(
+                n for n in self.zip.namelist() if Path(n).suffix.lower() in ENDINGS and not n.startswith("__MACOSX")
+            )
         else:
-            raise DataError(f"there is no {path}; expected a folder or a .zip of images there. Name another with --data.archive.")
+            raise DataError(
+                f"there is no {path}; expected a folder or a .zip of images there. Name another with --data.archive."
+            )
         if not self.names:
             raise DataError(f"{path} holds no image ({' '.join(sorted(ENDINGS))}).")
 
@@ -63,7 +69,9 @@ class Archive:
         try:
             with Image.open(io.BytesIO(self.read(name))) as image:
                 if image.width * image.height > LARGEST_PICTURE:
-                    raise DataError(f"it has {image.width} × {image.height} pixels; at most {LARGEST_PICTURE} in all are read")
+                    raise DataError(
+                        f"it has {image.width} × {image.height} pixels; at most {LARGEST_PICTURE} in all are read"
+                    )
                 image.draft("RGB", (2 * size, 2 * size))  # a JPEG need not be decoded larger than that
                 upright = ImageOps.exif_transpose(image).convert("RGB")
                 fit = ImageOps.fit if crop else Image.Image.resize
@@ -165,7 +173,9 @@ class CelebA(Pictures):
         images = (drive("0B7EVK8r0v71pZjFTYXZWM3FlRnM"),)
         parts = (drive("0B7EVK8r0v71pY0NSMzRuSXJEVkk"),)
         return {
-            "img_align_celeba.zip": Remote(images, 1443490838, "46fb89443c578308acf364d7d379fe1b9efb793042c0af734b6112e4fd3a8c74"),
+            "img_align_celeba.zip": Remote(
+                images, 1443490838, "46fb89443c578308acf364d7d379fe1b9efb793042c0af734b6112e4fd3a8c74"
+            ),
             cls.partition: Remote(parts, 2836386, "fc955bcb3ef8fbdf7d5640d9a8693a8431b5f2ee291a5c1449a1549e7e073fe7"),
         }
 
@@ -177,12 +187,16 @@ class CelebA(Pictures):
         if self.part == "paper":
             if len(names) <= TEST + VALIDATION:
                 return [names[i] for i in hold_out(len(names), split)]
-            return {"test": names[:TEST], "val": names[TEST : TEST + VALIDATION], "train": names[TEST + VALIDATION :]}[split]
+            return {"test": names[:TEST], "val": names[TEST : TEST + VALIDATION], "train": names[TEST + VALIDATION :]}[
+                split
+            ]
         path, number = self.root / self.folder / self.partition, {"train": "0", "val": "1", "test": "2"}[split]
         try:
             rows = dict(line.split() for line in path.read_text(encoding="ascii").splitlines() if line.strip())
         except (OSError, ValueError) as e:
-            raise DataError(f"{path} is not CelebA's list of NAME NUMBER lines ({e}). Delete it and run again to download it anew.") from e
+            raise DataError(
+                f"{path} is not CelebA's list of NAME NUMBER lines ({e}). Delete it and run again to download it anew."
+            ) from e
         return [n for n in names if rows.get(n.rsplit("/", 1)[-1]) == number]
 
 
@@ -208,4 +222,6 @@ class ImageNet(Pictures):
         if len(names) <= 20_000:
             return [names[i] for i in hold_out(len(names), split)]
         chosen = [names[i] for i in np.random.default_rng(self.seed).permutation(len(names))[: self.subset]]
-        return {"test": chosen[:TEST], "val": chosen[TEST : TEST + VALIDATION], "train": chosen[TEST + VALIDATION :]}[split]
+        return {"test": chosen[:TEST], "val": chosen[TEST : TEST + VALIDATION], "train": chosen[TEST + VALIDATION :]}[
+            split
+        ]

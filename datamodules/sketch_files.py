@@ -68,7 +68,10 @@ def to_drawing(sketch: Sketch, margin: float = 0.05) -> Drawing:
     low, high = points.min(0), points.max(0)
     scale = (1 - 2 * margin) / max(float((high - low).max()), 1e-9)
     placed = [np.clip((line - (low + high) / 2) * scale + 0.5, 0, 1).astype(np.float32) for line in lines]
-    rows = [np.concatenate([line[:-1], line[1:]], 1) if len(line) > 1 else np.concatenate([line, line], 1) for line in placed]
+    rows = [
+        np.concatenate([line[:-1], line[1:]], 1) if len(line) > 1 else np.concatenate([line, line], 1)
+        for line in placed
+    ]
     return Drawing(np.concatenate(rows), "pen")  # type: ignore[arg-type]
 
 
@@ -92,7 +95,9 @@ class Unpickler(pickle.Unpickler):
             ("numpy.core.multiarray", "_reconstruct"): lambda cls, shape, kind: Array(),
             ("numpy", "ndarray"): Array,
             ("numpy", "dtype"): Kind,
-            ("_codecs", "encode"): lambda text, encoding: text.encode("latin1"),  # bytes, as Python 3 writes them for Python 2
+            ("_codecs", "encode"): lambda text, encoding: text.encode(
+                "latin1"
+            ),  # bytes, as Python 3 writes them for Python 2
         }
         key = (module.replace("numpy._core", "numpy.core"), name)
         if key not in admitted:
@@ -131,11 +136,19 @@ def read_npz(path: Path) -> dict[str, list[Sketch]]:
         with zipfile.ZipFile(path) as z:
             missing = {"train.npy", "valid.npy", "test.npy"} - set(z.namelist())
             if missing:
-                raise DataError(f"{path} lacks {', '.join(sorted(missing))}; a sketch-rnn .npz holds train, valid and test.")
+                raise DataError(
+                    f"{path} lacks {', '.join(sorted(missing))}; a sketch-rnn .npz holds train, valid and test."
+                )
             return {name: read_member(path, z, name) for name in ("train", "valid", "test")}
     except DataError:
         raise
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as e:  # the last: encrypted, or a later zip
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        RuntimeError,
+    ) as e:  # the last: encrypted, or a later zip
         raise DataError(f"{path} is not a whole .npz ({e}). {AGAIN}") from e
 
 
@@ -149,10 +162,24 @@ def read_member(path: Path, z: zipfile.ZipFile, name: str) -> list[Sketch]:
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(f)
             array = Unpickler(cast(Any, f), encoding="latin1").load() if dtype.hasobject else None
-            if not isinstance(array, Array) or array.kind != "O" or tuple(array.shape) != shape or len(array.content) != shape[0]:
+            if (
+                not isinstance(array, Array)
+                or array.kind != "O"
+                or tuple(array.shape) != shape
+                or len(array.content) != shape[0]
+            ):
                 raise DataError(f"{path}: {name} is not a list of sketches. {AGAIN}")
             sketches = [s.numbers() if isinstance(s, Array) and s.kind != "O" else s for s in array.content]
-        except (pickle.UnpicklingError, ValueError, TypeError, AttributeError, LookupError, MemoryError, OverflowError, TokenError) as e:
+        except (
+            pickle.UnpicklingError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            LookupError,
+            MemoryError,
+            OverflowError,
+            TokenError,
+        ) as e:
             raise DataError(f"{path}: {name} is not a pickled array of sketches: {e}. {AGAIN}") from e
     return [checked(s, f"{path}: {name}, sketch {i}") for i, s in enumerate(sketches)]
 
@@ -209,7 +236,9 @@ def read_bin(path: Path) -> list[Sketch]:
     while at < len(data):
         begin = at
         try:
-            strokes = struct.unpack_from("<H", data, at + 15)[0]  # after the key, country, recognised and time: Q 2s b I
+            strokes = struct.unpack_from("<H", data, at + 15)[
+                0
+            ]  # after the key, country, recognised and time: Q 2s b I
             at += 17
             drawing = []
             for _ in range(strokes):
@@ -218,7 +247,9 @@ def read_bin(path: Path) -> list[Sketch]:
                 drawing.append([xs, ys])
                 at += 2 + 2 * n
         except (struct.error, ValueError) as e:
-            raise DataError(f"{path} ends in the middle of the drawing that begins at byte {begin} ({len(data)} bytes). {AGAIN}") from e
+            raise DataError(
+                f"{path} ends in the middle of the drawing that begins at byte {begin} ({len(data)} bytes). {AGAIN}"
+            ) from e
         sketches.append(to_sketch(drawing, f"{path}, byte {begin}", 0.0))
     return non_empty(sketches, path)
 
@@ -255,7 +286,12 @@ def read_svg(path: Path, epsilon: float = EPSILON) -> Sketch:
         warnings.warn(f"{path}: skipped {' and '.join(skipped)}; only lines are read.", stacklevel=2)
     shapes = [e for e in elements if isinstance(e, Shape) and not isinstance(e, (Text, Use))]
     found = [[line for part in SVGPath(e).as_subpaths() if len(line := flatten(SVGPath(part)))] for e in shapes]
-    if len(shapes) > 1 and isinstance(shapes[0], Rect) and shapes[0].stroke.value is None and covers(found[0], list(chain(*found[1:]))):
+    if (
+        len(shapes) > 1
+        and isinstance(shapes[0], Rect)
+        and shapes[0].stroke.value is None
+        and covers(found[0], list(chain(*found[1:])))
+    ):
         found = found[1:]
     lines = list(chain(*found))
     if not lines:

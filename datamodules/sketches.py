@@ -26,9 +26,24 @@ SETS = {  # name -> address below HUB, bytes, sha256, licence
         "65f8e51e43587661798ac137a204c9e049e0d11dcd50cba372ae3ca32de8b54c",
         "CC BY-NC 4.0",
     ),
-    "omniglot_strokes": ("omniglot/omniglot.npz", 2280239, "bd5277621a8c577919491dfa729a59a8b5c216cff9e4fda9cef532db29f120c7", "MIT"),
-    "short_kanji": ("kanji/short_kanji.npz", 1439856, "f6855ba03d58f44830499dd98e7cb99f46c970651f4f16f2d886398f34709914", "CC BY-SA 3.0"),
-    "kanji.rdp200": ("kanji/kanji.rdp200.npz", 3257475, "64d6775231d7868be190efba7886129d41d15e77d5a86751de0613a01623478c", "CC BY-SA 3.0"),
+    "omniglot_strokes": (
+        "omniglot/omniglot.npz",
+        2280239,
+        "bd5277621a8c577919491dfa729a59a8b5c216cff9e4fda9cef532db29f120c7",
+        "MIT",
+    ),
+    "short_kanji": (
+        "kanji/short_kanji.npz",
+        1439856,
+        "f6855ba03d58f44830499dd98e7cb99f46c970651f4f16f2d886398f34709914",
+        "CC BY-SA 3.0",
+    ),
+    "kanji.rdp200": (
+        "kanji/kanji.rdp200.npz",
+        3257475,
+        "64d6775231d7868be190efba7886129d41d15e77d5a86751de0613a01623478c",
+        "CC BY-SA 3.0",
+    ),
 }
 QUICKDRAW = "https://storage.googleapis.com/quickdraw_dataset/sketchrnn/"
 POOL = 100  # batches whose sketches are sorted by length together
@@ -62,7 +77,11 @@ class SketchSet(Dataset[Any]):
         """Points of some sketches after one another (P', 3) float32, their lengths and their labels."""
         rows = np.asarray(indices)
         points = np.concatenate([self[i] for i in rows.tolist()]).astype(np.float32)
-        return torch.from_numpy(points), torch.from_numpy(self.lengths[rows]), torch.from_numpy(self.labels[rows].astype(np.int64))
+        return (
+            torch.from_numpy(points),
+            torch.from_numpy(self.lengths[rows]),
+            torch.from_numpy(self.labels[rows].astype(np.int64)),
+        )
 
 
 def pad(points: Tensor, lengths: Tensor, n_max: int) -> Tensor:
@@ -168,7 +187,10 @@ class Sketches(DataModule):
             sketches = sketch_files.READERS[path.suffix.lower()](path)
         else:
             raise DataError(f"{path} is neither .npz, .ndjson, .bin, .svg nor .json, nor a folder.")
-        keep = {s: hold_out(len(sketches), s) if len(sketches) >= 10 else range(len(sketches)) for s in ("train", "val", "test")}
+        keep = {
+            s: hold_out(len(sketches), s) if len(sketches) >= 10 else range(len(sketches))
+            for s in ("train", "val", "test")
+        }
         return {s: [sketches[i] for i in keep[s]] for s in keep}
 
     def load(self) -> None:
@@ -177,7 +199,12 @@ class Sketches(DataModule):
             return
         parts = [self.read(source) for source in self.sources]
         for name in ("train", "val", "test"):
-            pairs = [(s, label) for label, part in enumerate(parts) for s in part[name] if self.limit is None or len(s) <= self.limit]
+            pairs = [
+                (s, label)
+                for label, part in enumerate(parts)
+                for s in part[name]
+                if self.limit is None or len(s) <= self.limit
+            ]
             if not pairs:
                 raise DataError(f"{', '.join(self.sources)}: no sketch of {name} has at most {self.limit} points.")
             self.loaded[name] = SketchSet([s for s, _ in pairs], [label for _, label in pairs])
@@ -185,9 +212,12 @@ class Sketches(DataModule):
         train = self.loaded["train"]
         offsets = train.points[:, :2]
         mean = offsets.sum(dtype=np.float64) / offsets.size
-        self.scale = float((np.einsum("ij,ij->", offsets, offsets, dtype=np.float64) / offsets.size - mean**2) ** 0.5) or 1.0
+        self.scale = (
+            float((np.einsum("ij,ij->", offsets, offsets, dtype=np.float64) / offsets.size - mean**2) ** 0.5) or 1.0
+        )
         sides = [
-            np.ptp(np.cumsum(train[i][:, :2], axis=0, dtype=np.float64), axis=0).max() for i in range(0, len(train), 1 + len(train) // 5000)
+            np.ptp(np.cumsum(train[i][:, :2], axis=0, dtype=np.float64), axis=0).max()
+            for i in range(0, len(train), 1 + len(train) // 5000)
         ]
         self.extent = float(np.mean(sides)) / self.scale
 

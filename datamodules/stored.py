@@ -117,7 +117,9 @@ def unpack(data: bytes, size: int) -> np.ndarray:
         rows = np.frombuffer(zlib.decompressobj(-15).decompress(data, size * size), np.uint8)
         return rows.reshape(size, size).cumsum(0, dtype=np.uint8)
     except (ValueError, zlib.error) as e:
-        raise DataError(f"a stored stroke is not a picture of {size}² ({e}). Delete the folder and make it again.") from e
+        raise DataError(
+            f"a stored stroke is not a picture of {size}² ({e}). Delete the folder and make it again."
+        ) from e
 
 
 def columns(renderer: Renderer) -> list[int]:
@@ -130,14 +132,20 @@ def make(renderer: str, n: int, out: Path, size: int = 64, seed: int = 0, proces
 
     Raises ValueError for a wrong plan, or one that is not that of the folder's files.
     """
-    if not (1 <= n <= MOST and 8 <= size <= 1024 and 0 <= seed < 1 << 31 and (processes is None or 1 <= processes <= 256)):
-        raise ValueError(f"expected 1 to {MOST} strokes of 8 to 1024 pixels, a seed of at least 0 and 1 to 256 processes")
+    if not (
+        1 <= n <= MOST and 8 <= size <= 1024 and 0 <= seed < 1 << 31 and (processes is None or 1 <= processes <= 256)
+    ):
+        raise ValueError(
+            f"expected 1 to {MOST} strokes of 8 to 1024 pixels, a seed of at least 0 and 1 to 256 processes"
+        )
     check_colour(renderers.get(renderer), size)
     plan = {"format": FORMAT, "renderer": renderer, "n": n, "size": size, "seed": seed}
     index = out / "strokes.json"
     out.mkdir(parents=True, exist_ok=True)
     if index.exists() and (old := read_index(index)) != plan | {"sums": old["sums"]}:
-        raise ValueError(f"{out} holds other strokes ({old['n']} of {old['renderer']}, {old['size']}²): choose another --out, or delete it")
+        raise ValueError(
+            f"{out} holds other strokes ({old['n']} of {old['renderer']}, {old['size']}²): choose another --out, or delete it"
+        )
     if not index.exists():
         write_index(index, plan | {"sums": []})
     paths = [out / f"{k:05}.npz" for k in range(-(-n // SHARD))]
@@ -161,13 +169,19 @@ def read_index(path: Path) -> dict[str, Any]:
         if path.stat().st_size > 1 << 24:
             raise ValueError("larger than 16 MiB")
         data = json.loads(path.read_text(encoding="utf-8"))
-        plan: dict[str, Any] = {"format": FORMAT, "renderer": str(data["renderer"]), "sums": [str(s) for s in data["sums"]]}
+        plan: dict[str, Any] = {
+            "format": FORMAT,
+            "renderer": str(data["renderer"]),
+            "sums": [str(s) for s in data["sums"]],
+        }
         plan |= {k: int(data[k]) for k in ("n", "size", "seed")}
         if data["format"] != FORMAT or not (1 <= plan["n"] <= MOST and 8 <= plan["size"] <= 1024):
             raise ValueError(f"expected the format {FORMAT}, 1 to {MOST} strokes and a size of 8 to 1024")
         return plan
     except FileNotFoundError as e:
-        raise DataError(f"there is no {path}. Make it: zoo strokes --renderer mypaint --n 200000 --out {path.parent}") from e
+        raise DataError(
+            f"there is no {path}. Make it: zoo strokes --renderer mypaint --n 200000 --out {path.parent}"
+        ) from e
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as e:
         raise DataError(f"{path} is not an index of `zoo strokes` ({e}). Delete the folder and make it again.") from e
 
@@ -196,10 +210,26 @@ class Packed(Dataset[Any]):
                 raise ValueError("its sha256 is not the index's")
             with np.load(path, allow_pickle=False) as f:
                 codes, ends, data = f["codes"], f["ends"].astype(np.int64), f["data"].tobytes()
-        except (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, TokenError, zipfile.BadZipFile, zlib.error) as e:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            EOFError,
+            RuntimeError,
+            MemoryError,
+            TokenError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as e:
             raise DataError(f"{path} is damaged or missing ({e}). {remedy}") from e
         starts = np.concatenate([[0], ends[:-1]])
-        if codes.shape != (n, width) or codes.dtype != np.uint16 or len(ends) != n or (ends < starts).any() or ends[-1] != len(data):
+        if (
+            codes.shape != (n, width)
+            or codes.dtype != np.uint16
+            or len(ends) != n
+            or (ends < starts).any()
+            or ends[-1] != len(data)
+        ):
             raise DataError(f"{path} does not hold {n} strokes of {width} columns. {remedy}")
         self.packed += [data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
         return codes
@@ -235,7 +265,11 @@ class StoredStrokes(Strokes):
             whole = Packed(self.path, self.plan, len(self.keep))
             n = len(whole)
             held = min(2000, -(-n // 20))
-            parts = {"train": range(max(1, n - 2 * held)), "val": range(n - 2 * held, n - held), "test": range(n - held, n)}
+            parts = {
+                "train": range(max(1, n - 2 * held)),
+                "val": range(n - 2 * held, n - held),
+                "test": range(n - held, n),
+            }
             self.datasets = {name: Part(whole, part) for name, part in parts.items()}
 
     def count(self, name: str) -> int:
@@ -250,7 +284,12 @@ class StoredStrokes(Strokes):
         action = torch.rand(len(shape), len(self.renderer.actions), device=shape.device)
         action[:, self.keep] = shape
         canvas = self.renderer.blank(len(shape), self.image_size, shape.device)
-        return {"action": action, "ink": ink[:, None], "canvas": canvas, "next": painted(self.renderer, canvas, action, ink)}
+        return {
+            "action": action,
+            "ink": ink[:, None],
+            "canvas": canvas,
+            "next": painted(self.renderer, canvas, action, ink),
+        }
 
 
 class Part(Dataset[Any]):

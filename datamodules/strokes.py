@@ -9,7 +9,10 @@ from torch.utils.data import Dataset
 import renderers
 from datamodules.base import DataModule, done
 
-VALIDATION, TEST = 1 << 30, 1 << 31  # where these splits' seeds start; training's are below. The generator takes 32 bits of a seed
+VALIDATION, TEST = (
+    1 << 30,
+    1 << 31,
+)  # where these splits' seeds start; training's are below. The generator takes 32 bits of a seed
 
 
 class Seeds(Dataset[int]):
@@ -47,7 +50,13 @@ class Strokes(DataModule):
         super().__init__(batch_size=batch_size, image_size=image_size)
         if min(reset, steps, val_steps, batch_size) < 1:
             raise ValueError("Strokes: reset, steps, val_steps and batch_size must be at least 1")
-        self.renderer, self.reset, self.steps, self.val_steps, self.seed = renderers.get(renderer), reset, steps, val_steps, seed
+        self.renderer, self.reset, self.steps, self.val_steps, self.seed = (
+            renderers.get(renderer),
+            reset,
+            steps,
+            val_steps,
+            seed,
+        )
         self.fixed = {self.renderer.actions[name]: value for name, value in (fixed or {}).items()}
         self.renderer.actions.check(torch.tensor([self.fixed.get(i, 0.0) for i in range(len(self.renderer.actions))]))
 

@@ -28,9 +28,13 @@ class SVHN(DataModule):
             mat = loadmat(str(path), variable_names=["X", "y"])
             x, y = mat["X"], mat["y"]
         except Exception as e:  # scipy raises what the bytes lead it to
-            raise DataError(f"{path} is not a whole MATLAB 5 file with X and y ({e}). Delete it and run again to download it anew.") from e
+            raise DataError(
+                f"{path} is not a whole MATLAB 5 file with X and y ({e}). Delete it and run again to download it anew."
+            ) from e
         if x.ndim != 4 or x.shape[:3] != (32, 32, 3) or x.dtype != "uint8" or y.size != x.shape[3]:
-            raise DataError(f"{path}: X is {x.dtype} {x.shape} with {y.size} labels; expected uint8 (32, 32, 3, N) with N labels.")
+            raise DataError(
+                f"{path}: X is {x.dtype} {x.shape} with {y.size} labels; expected uint8 (32, 32, 3, N) with N labels."
+            )
         images = torch.from_numpy(x.transpose(3, 2, 0, 1).copy())
         labels = torch.from_numpy(y.reshape(-1).astype("int64")) % 10  # the files call zero 10
         return self.held(Images(images, labels), name)

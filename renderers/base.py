@@ -77,7 +77,9 @@ class ActionSpace:
     def check(self, strokes: Tensor) -> Tensor:
         """Return strokes (..., A) unchanged, or raise ValueError naming the first number that is not in [0, 1]."""
         if strokes.ndim < 1 or strokes.shape[-1] != len(self):
-            raise ValueError(f"strokes have shape {tuple(strokes.shape)}; expected (..., {len(self)}): {' '.join(self.columns)}")
+            raise ValueError(
+                f"strokes have shape {tuple(strokes.shape)}; expected (..., {len(self)}): {' '.join(self.columns)}"
+            )
         bad = ~((strokes >= 0) & (strokes <= 1))  # also true for NaN
         if bad.any():
             *where, column = (int(i) for i in bad.nonzero()[0])
@@ -129,7 +131,9 @@ class Outline:
             n = max(8, math.ceil(math.pi / math.acos(max(1 - tolerance / max(radius, tolerance), 0.0))))
             angle = np.linspace(0, 2 * np.pi, n + 1)
             return np.clip(self.points + radius * np.stack([np.cos(angle), np.sin(angle)], 1), 0, 1)
-        bend = float(np.linalg.norm(self.points[0] - 2 * self.points[1] + self.points[2]))  # a chord strays by bend / (4 n²)
+        bend = float(
+            np.linalg.norm(self.points[0] - 2 * self.points[1] + self.points[2])
+        )  # a chord strays by bend / (4 n²)
         return self.at(np.linspace(0, 1, max(1, math.ceil((bend / 4 / tolerance) ** 0.5)) + 1))
 
 
@@ -163,7 +167,9 @@ class Renderer(ABC):
 
         Raises ValueError where the renderer's strokes follow no curve.
         """
-        raise ValueError(f"{self.name!r} has no curves: learning by distance needs a renderer such as bezier, qbc, pen, line or mypaint")
+        raise ValueError(
+            f"{self.name!r} has no curves: learning by distance needs a renderer such as bezier, qbc, pen, line or mypaint"
+        )
 
     def widths(self, strokes: Tensor) -> Tensor:
         """Mean full widths (...,) of strokes (..., A) along their curves, as fractions of sqrt(width * height). ValueError as above."""
@@ -182,7 +188,9 @@ class Renderer(ABC):
         colour = torch.tensor(self.background, device=device, dtype=torch.float32)
         return colour.view(1, -1, 1, 1).expand(batch, -1, height, width).contiguous()
 
-    def render(self, strokes: Tensor, size: int | tuple[int, int], mask: Tensor | None = None, steps: bool = False) -> Tensor:
+    def render(
+        self, strokes: Tensor, size: int | tuple[int, int], mask: Tensor | None = None, steps: bool = False
+    ) -> Tensor:
         """Fold :meth:`paint` over strokes (B, T, A), from the blank canvas.
 
         mask: (B, T) booleans; where false, the stroke is left out. Memory does not grow with T unless gradients or steps are asked for.
@@ -267,7 +275,9 @@ def put(canvas: Tensor, where: Window, part: Tensor) -> Tensor:
 def pixel_centres(canvas: Tensor, where: Window = WHOLE) -> Tensor:
     """Centres of the pixels of a canvas (B, C, H, W), or of a window of it, in pixels: (H * W, 2) as x, y."""
     height, width = canvas.shape[-2:]
-    rows, columns = (torch.arange(n, device=canvas.device)[w] + 0.5 for n, w in zip((height, width), where, strict=True))
+    rows, columns = (
+        torch.arange(n, device=canvas.device)[w] + 0.5 for n, w in zip((height, width), where, strict=True)
+    )
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     return torch.stack([x, y], -1).view(-1, 2)
 

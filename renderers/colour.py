@@ -31,7 +31,9 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     f = torch.stack([y + a / 500, y, y - b / 200], -1)
     xyz = torch.where(f > EPSILON ** (1 / 3), f**3, (f - 16 / 116) / KAPPA) * lab.new_tensor(WHITE)
     linear = xyz @ torch.linalg.inv(lab.new_tensor(XYZ)).T
-    return torch.where(linear > 0.0031308, 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear).clamp(0, 1)
+    return torch.where(
+        linear > 0.0031308, 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear
+    ).clamp(0, 1)
 
 
 RGB_COLUMNS, LAB_COLUMNS = " red green blue", " lightness a b"
@@ -42,7 +44,9 @@ def colours(actions: ActionSpace, strokes: Tensor) -> Tensor:
     if "lightness" not in actions:
         return actions.select(strokes, RGB_COLUMNS.strip())
     columns = actions.select(strokes, LAB_COLUMNS.strip())
-    return lab_to_rgb(columns * columns.new_tensor([100.0, 2 * REACH, 2 * REACH]) - columns.new_tensor([0.0, REACH, REACH]))
+    return lab_to_rgb(
+        columns * columns.new_tensor([100.0, 2 * REACH, 2 * REACH]) - columns.new_tensor([0.0, REACH, REACH])
+    )
 
 
 def colour_columns(actions: ActionSpace, rgb: Tensor) -> Tensor:

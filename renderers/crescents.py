@@ -36,7 +36,10 @@ class Crescents:
         if new := [k for k in unique if k not in self.slots]:
             made = [self.make(*four) for four in np.array(new)[:, None].view(np.int16).tolist()]
             self.slots.update(zip(new, range(len(self.slots), len(self.slots) + len(new)), strict=True))
-            start, self.ends = self.ends[-1], np.concatenate([self.ends, self.ends[-1] + np.cumsum([len(m) for m in made])])
+            start, self.ends = (
+                self.ends[-1],
+                np.concatenate([self.ends, self.ends[-1] + np.cumsum([len(m) for m in made])]),
+            )
             if self.ends[-1] > len(self.pool):  # twice the room, so that it is seldom copied
                 self.pool = np.concatenate([self.pool, np.empty((self.ends[-1], RUN), np.int32)])
             self.pool[start : self.ends[-1]] = np.concatenate(made)
@@ -59,7 +62,9 @@ def alpha(centres: np.ndarray, radii: np.ndarray, values: np.ndarray, height: in
     centres: (B, K, 2) int, x and y, on the grid. radii: (B, K) int. values: (B, K) in [0, 1], kept to 1 / CODES.
     A pixel's last circle is the greatest i with the pixel in circle i but not in i + 1, so only those crescents are written, in order.
     """
-    pad = max(1 + int((height * width) ** 0.5 / 2), int(radii.max(initial=0)))  # circles reach into the margin before the next row or grid
+    pad = max(
+        1 + int((height * width) ** 0.5 / 2), int(radii.max(initial=0))
+    )  # circles reach into the margin before the next row or grid
     rows, stride = 2 * height + pad, 2 * width + pad
     grid = np.empty((pad + CHUNK * rows) * stride, np.int16)
     inner = grid[pad * stride :].reshape(CHUNK, rows, stride)[:, : 2 * height, pad:]
@@ -81,5 +86,7 @@ def alpha(centres: np.ndarray, radii: np.ndarray, values: np.ndarray, height: in
         grid[index] = v.repeat(n * RUN)  # in order: the last one stays
         pairs = (inner[:, ::2] + inner[:, 1::2]).view(np.int32)[: len(out) - a]
         pairs *= 65537  # the upper half becomes the sum of both halves; the lower half is below the resolution
-        np.multiply(pairs, np.float32(1 / (4 * CODES * 65536)), out=out[a : a + CHUNK], dtype=np.float32, casting="unsafe")
+        np.multiply(
+            pairs, np.float32(1 / (4 * CODES * 65536)), out=out[a : a + CHUNK], dtype=np.float32, casting="unsafe"
+        )
     return out

@@ -48,10 +48,14 @@ def nearest_on_curve(points: Tensor, curve: Curve, r0: Tensor, r2: Tensor) -> Te
         return torch.cat([nearest_on_curve(p, abc, r, q) for p, *abc, r, q in pieces])
     c, t = sampled(curve)
     r = r0[:, None] + (r2 - r0)[:, None] * t
-    power = torch.baddbmm(((c**2).sum(-1) - r**2)[..., None], c, points.mT, alpha=-2)  # (B, SAMPLES, N), all less |point|²
+    power = torch.baddbmm(
+        ((c**2).sum(-1) - r**2)[..., None], c, points.mT, alpha=-2
+    )  # (B, SAMPLES, N), all less |point|²
     number = torch.arange(SAMPLES, device=c.device)[:, None]
     least = (power - power.amin(1, keepdim=True)).sign_()  # 0 where least, else 1
-    best = least.mul_(-SAMPLES).add_(number).amax(1, keepdim=True).long()  # its argmin: argmin() takes three times as long
+    best = (
+        least.mul_(-SAMPLES).add_(number).amax(1, keepdim=True).long()
+    )  # its argmin: argmin() takes three times as long
     best = best.clamp_(1, SAMPLES - 2)
     left, centre, right = (power.gather(1, best + k)[:, 0] for k in (-1, 0, 1))
     bend = (left - 2 * centre + right).clamp_min_(1e-12)
@@ -88,19 +92,31 @@ def signed_distance(points: Tensor, curve: Curve, r0: Tensor, r2: Tensor) -> tup
     """Signed distance (B, N) of points, (N, 2) or (B, N, 2), to tapered curves, and the t (B, N) of the nearest stamped circle."""
     t = nearest_on_curve(points, curve, r0, r2)
     a, b, p0 = curve
-    x, y = (torch.addcmul(torch.addcmul(p0[:, i, None] - points[..., i], b[:, i, None], t), a[:, i, None], t * t) for i in (0, 1))
+    x, y = (
+        torch.addcmul(torch.addcmul(p0[:, i, None] - points[..., i], b[:, i, None], t), a[:, i, None], t * t)
+        for i in (0, 1)
+    )
     # the floor keeps the root's gradient finite where a pixel's centre lies on the curve
     return (x * x + y * y).clamp_min(1e-8).sqrt() - torch.addcmul(r0[:, None], (r2 - r0)[:, None], t), t
 
 
 def curve_distance(points: Tensor, r0: Tensor, r2: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Signed distance in pixels (B, height, width) of every pixel to tapered curves (see :func:`in_pixels`), and its t."""
-    distance, t = signed_distance(pixel_centres(points.new_empty(1, 1, height, width)), *in_pixels(points, r0, r2, height, width))
+    distance, t = signed_distance(
+        pixel_centres(points.new_empty(1, 1, height, width)), *in_pixels(points, r0, r2, height, width)
+    )
     return distance.view(-1, height, width), t.view(-1, height, width)
 
 
 def curve_coverage(
-    points: Tensor, r0: Tensor, r2: Tensor, height: int, width: int, smooth: bool, edge: float = 1.0, where: Window = WHOLE
+    points: Tensor,
+    r0: Tensor,
+    r2: Tensor,
+    height: int,
+    width: int,
+    smooth: bool,
+    edge: float = 1.0,
+    where: Window = WHOLE,
 ) -> tuple[Tensor, Tensor]:
     """How much of each pixel (B, h, w), in a window of a canvas of height x width, tapered curves cover (see :func:`in_pixels`), and its t.
 
@@ -111,12 +127,16 @@ def curve_coverage(
     (top, bottom, _), (left, right, _) = where[0].indices(height), where[1].indices(width)
     if points.device.type != "cpu" or (bottom - top) * (right - left) < 64**2:  # to find them would take longer
         distance, t = signed_distance(pixel_centres(points.new_empty(1, 1, height, width), where), curve, r0, r2)
-        return coverage(distance, smooth, edge).view(-1, bottom - top, right - left), t.view(-1, bottom - top, right - left)
+        return coverage(distance, smooth, edge).view(-1, bottom - top, right - left), t.view(
+            -1, bottom - top, right - left
+        )
     down, across = -(-(bottom - top) // BLOCK), -(-(right - left) // BLOCK)
     corners = torch.cartesian_prod(left + BLOCK * torch.arange(across), top + BLOCK * torch.arange(down)).float()
     with torch.no_grad():
         c, _ = sampled(curve)
-        between = (c[:, 1:] - c[:, :-1]).square().sum(-1).amax(1).sqrt() / 2  # farthest from a sample that a point of the curve is
+        between = (c[:, 1:] - c[:, :-1]).square().sum(-1).amax(
+            1
+        ).sqrt() / 2  # farthest from a sample that a point of the curve is
         reach = torch.maximum(r0, r2) + between + BLOCK * 0.5**0.5 + (16 * SOFTNESS if smooth else edge / 2)
         near = torch.cdist(corners + BLOCK / 2, c).amin(-1) <= reach[:, None]
         item, block = near.nonzero(as_tuple=True)
@@ -127,7 +147,9 @@ def curve_coverage(
     def put_back(found: Tensor) -> Tensor:
         """Blocks (M, BLOCK²) in their places: (B, h, w)."""
         whole = found.new_zeros(near.numel(), BLOCK**2).index_copy(0, item * near.shape[1] + block, found)
-        whole = whole.view(-1, across, down, BLOCK, BLOCK).permute(0, 2, 3, 1, 4).reshape(-1, down * BLOCK, across * BLOCK)
+        whole = (
+            whole.view(-1, across, down, BLOCK, BLOCK).permute(0, 2, 3, 1, 4).reshape(-1, down * BLOCK, across * BLOCK)
+        )
         return whole[:, : bottom - top, : right - left]
 
     return put_back(coverage(distance, smooth, edge)), put_back(t)
@@ -245,7 +267,9 @@ class QBC(Overlay):
         p0, p1, p2 = ((self.curves(action) * grid + 0.5).floor()).unbind(-2)
         r = 1 + (self.actions.select(action, "r0 r2") * (width * height) ** 0.5 / 2).floor()
         t = torch.arange(self.CIRCLES, device=action.device)[:, None] / self.CIRCLES
-        centre = ((1 - t) ** 2 * p0[:, None] + 2 * t * (1 - t) * p1[:, None] + t**2 * p2[:, None]).floor()  # (B, CIRCLES, 2)
+        centre = (
+            (1 - t) ** 2 * p0[:, None] + 2 * t * (1 - t) * p1[:, None] + t**2 * p2[:, None]
+        ).floor()  # (B, CIRCLES, 2)
         radius = ((1 - t[:, 0]) * r[:, :1] + t[:, 0] * r[:, 1:]).floor()  # (B, CIRCLES)
         a0, a2 = self.opacities(action).unbind(-1)
         value = a0[:, None] * (1 - t[:, 0]) + a2[:, None] * t[:, 0]
@@ -264,10 +288,14 @@ class QBC(Overlay):
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
         if self.differentiable or len(action) != 1:
             return super().paint(canvas, action)
-        reach = self.MAX_RADIUS * float(self.actions.select(action, "r0 r2").max())  # one stroke: only what it can touch
+        reach = self.MAX_RADIUS * float(
+            self.actions.select(action, "r0 r2").max()
+        )  # one stroke: only what it can touch
         where = window(canvas, self.curves(action).detach().view(1, -1), reach)
         alpha = self.stamped(action, canvas.shape[-2], canvas.shape[-1], where)
-        return put(canvas, where, blend(canvas[..., where[0], where[1]], alpha, self.actions.select(action, "red green blue")))
+        return put(
+            canvas, where, blend(canvas[..., where[0], where[1]], alpha, self.actions.select(action, "red green blue"))
+        )
 
     def opacity(self, action: Tensor, height: int, width: int) -> Tensor:
         if not self.differentiable:

@@ -44,7 +44,9 @@ class Drawing:
         renderer = renderers.get(self.renderer)
         strokes = torch.as_tensor(self.strokes).detach().to("cpu", torch.float32, copy=True).contiguous()
         if strokes.ndim != 2:
-            raise DrawingError(f"strokes have shape {tuple(strokes.shape)}; a drawing needs (T, {len(renderer.actions)})")
+            raise DrawingError(
+                f"strokes have shape {tuple(strokes.shape)}; a drawing needs (T, {len(renderer.actions)})"
+            )
         try:
             renderer.actions.check(strokes)
         except ValueError as e:
@@ -53,7 +55,9 @@ class Drawing:
             raise DrawingError(f"aspect (width / height) is {self.aspect}; expected a number from 0.001 to 1000")
         background = renderer.background if self.background is None else tuple(float(v) for v in self.background)
         if len(background) != renderer.channels or not all(0 <= v <= 1 for v in background):
-            raise DrawingError(f"background is {background}; {self.renderer!r} needs {renderer.channels} number(s) in [0, 1]")
+            raise DrawingError(
+                f"background is {background}; {self.renderer!r} needs {renderer.channels} number(s) in [0, 1]"
+            )
         for name, value in (("strokes", strokes), ("aspect", float(self.aspect)), ("background", background)):
             object.__setattr__(self, name, value)
 
@@ -92,7 +96,9 @@ class Drawing:
         if not isinstance(other, Drawing):
             return NotImplemented
         if self._shape != other._shape:
-            raise DrawingError(f"{self!r} and {other!r} differ in renderer, aspect or background; use .to() or .place() first")
+            raise DrawingError(
+                f"{self!r} and {other!r} differ in renderer, aspect or background; use .to() or .place() first"
+            )
         return self._with(torch.cat([self.strokes, other.strokes]))
 
     def exact(self) -> Renderer:
@@ -110,7 +116,9 @@ class Drawing:
             raise DrawingError(f"box is {box}; expected 0 <= left < right <= 1 and 0 <= top < bottom <= 1")
         name, strokes = self.exact().place(self.strokes, box)
         same = name == self.renderer or len(self.background or ()) == 1
-        return Drawing(strokes.clamp(0, 1), name, self.aspect if aspect is None else aspect, self.background if same else None)
+        return Drawing(
+            strokes.clamp(0, 1), name, self.aspect if aspect is None else aspect, self.background if same else None
+        )
 
     def outlines(self) -> list[Outline]:
         """Vector geometry, in painting order."""
@@ -219,6 +227,9 @@ def grid(drawings: Sequence[Drawing], columns: int | None = None, gap: float = 0
     columns = min(columns, len(drawings))
     rows = math.ceil(len(drawings) / columns)
     cells = [divmod(i, columns) for i in range(len(drawings))]
-    boxes = [((x + gap / 2) / columns, (y + gap / 2) / rows, (x + 1 - gap / 2) / columns, (y + 1 - gap / 2) / rows) for y, x in cells]
+    boxes = [
+        ((x + gap / 2) / columns, (y + gap / 2) / rows, (x + 1 - gap / 2) / columns, (y + 1 - gap / 2) / rows)
+        for y, x in cells
+    ]
     placed = [d.place(box, d.aspect * columns / rows) for d, box in zip(drawings, boxes, strict=True)]
     return placed[0]._with(torch.cat([d.strokes for d in placed]))

@@ -16,13 +16,30 @@ from typing import Any
 
 import numpy as np
 
-INSTALL = "install it: apt-get install libmypaint-1.5-1 mypaint-brushes (macOS: brew install libmypaint mypaint-brushes)"
-NAMES = ("libmypaint-1.5.so.1", "libmypaint.so.0", "libmypaint.0.dylib", "/opt/homebrew/lib/libmypaint.dylib", "libmypaint.dylib")
+INSTALL = (
+    "install it: apt-get install libmypaint-1.5-1 mypaint-brushes (macOS: brew install libmypaint mypaint-brushes)"
+)
+NAMES = (
+    "libmypaint-1.5.so.1",
+    "libmypaint.so.0",
+    "libmypaint.0.dylib",
+    "/opt/homebrew/lib/libmypaint.dylib",
+    "libmypaint.dylib",
+)
 TILE, ONE = 64, 1 << 15  # a tile's side in pixels; 1.0 in its fixed-point numbers
-RADIUS, HUE, SATURATION, VALUE = 3, 20, 21, 22  # numbers of settings, checked against their names when the library is loaded
+RADIUS, HUE, SATURATION, VALUE = (
+    3,
+    20,
+    21,
+    22,
+)  # numbers of settings, checked against their names when the library is loaded
 IDS = {"radius_logarithmic": RADIUS, "color_h": HUE, "color_s": SATURATION, "color_v": VALUE}
 INPUTS = 18
-RNG, RNG_BYTES, FIRST_SEED = 248, 80, 1000  # where a brush keeps its generator, what of it is compared, and the seed of a new one
+RNG, RNG_BYTES, FIRST_SEED = (
+    248,
+    80,
+    1000,
+)  # where a brush keeps its generator, what of it is compared, and the seed of a new one
 FAR = 4096.0  # pixels beyond the canvas: 1e5 costs 200 MB of tiles, 1e8 ends the process
 MOST_POINTS = 64  # of a curve
 LARGEST_FILE = 1 << 20  # bytes of a .myb
@@ -102,9 +119,13 @@ def library() -> Any:
             function = getattr(lib, name)
             function.restype, function.argtypes = result, arguments
     except AttributeError as e:
-        raise MyPaintError(f"{lib._name} is of an unknown version ({e}); expected libmypaint 1.5 or 1.6: {INSTALL}") from e
+        raise MyPaintError(
+            f"{lib._name} is of an unknown version ({e}); expected libmypaint 1.5 or 1.6: {INSTALL}"
+        ) from e
     if wrong := [k for k, i in IDS.items() if lib.mypaint_brush_setting_from_cname(k.encode()) != i]:
-        raise MyPaintError(f"{lib._name} is of an unknown version: it numbers {', '.join(wrong)} differently; {INSTALL}")
+        raise MyPaintError(
+            f"{lib._name} is of an unknown version: it numbers {', '.join(wrong)} differently; {INSTALL}"
+        )
     return lib
 
 
@@ -186,7 +207,9 @@ class Brush:
         else:
             self.lib.rng_double_set_seed(self.generator, seed & 0x3FFFFFFF)
 
-    def stroke(self, surface: Surface, points: np.ndarray, pressures: np.ndarray, radius: float, rgb: tuple[float, ...]) -> None:
+    def stroke(
+        self, surface: Surface, points: np.ndarray, pressures: np.ndarray, radius: float, rgb: tuple[float, ...]
+    ) -> None:
         """One stroke through points (n, 2) in pixels with pressures (n,). Nothing of an earlier stroke is left but the random numbers."""
         if not (np.isfinite(points).all() and np.isfinite(pressures).all() and math.isfinite(sum(rgb) + radius)):
             raise ValueError("a stroke for MyPaint has numbers that are not finite")
@@ -194,7 +217,9 @@ class Brush:
         lib.mypaint_brush_set_base_value(brush, RADIUS, math.log(min(max(radius, 0.1), 1000.0)))
         for setting, value in zip((HUE, SATURATION, VALUE), colorsys.rgb_to_hsv(*rgb), strict=True):
             lib.mypaint_brush_set_base_value(brush, setting, value)
-        x, y = (np.clip(points[:, i], -FAR, side + FAR).tolist() for i, side in ((0, surface.width), (1, surface.height)))
+        x, y = (
+            np.clip(points[:, i], -FAR, side + FAR).tolist() for i, side in ((0, surface.width), (1, surface.height))
+        )
         lib.mypaint_brush_reset(brush)
         lib.mypaint_brush_new_stroke(brush)
         lib.mypaint_surface_begin_atomic(canvas)
@@ -249,7 +274,9 @@ class Surface:
         self.lib.mypaint_tile_request_init(c.byref(request), 0, 0, 0, 0)
         self.lib.mypaint_tiled_surface_tile_request_start(self.pointer, c.byref(request))
         rows, columns = -(-height // TILE), -(-width // TILE)
-        self.tiles: np.ndarray = np.ctypeslib.as_array(request.buffer, shape=(rows, columns, TILE, TILE, 4))  # one block, tile by tile
+        self.tiles: np.ndarray = np.ctypeslib.as_array(
+            request.buffer, shape=(rows, columns, TILE, TILE, 4)
+        )  # one block, tile by tile
         self.lib.mypaint_tiled_surface_tile_request_end(self.pointer, c.byref(request))
 
     def put(self, canvas: np.ndarray) -> None:
@@ -264,7 +291,9 @@ class Surface:
         """Where a brush has erased, the paper (3,) of floats in [0, 1] shows."""
         alpha = self.tiles[..., 3]
         if alpha.min() < ONE:
-            self.tiles[..., :3] += ((ONE - np.minimum(alpha, ONE))[..., None] * paper.astype(np.float32) + 0.5).astype(np.uint16)
+            self.tiles[..., :3] += ((ONE - np.minimum(alpha, ONE))[..., None] * paper.astype(np.float32) + 0.5).astype(
+                np.uint16
+            )
             alpha[...] = ONE
 
     def get(self) -> np.ndarray:

@@ -30,7 +30,9 @@ def brushes() -> dict[str, Path]:
     A name that an earlier folder has too gets that folder's version before it: ``2.0/classic/pen``.
     """
     own = [os.environ.get("ZOO_BRUSHES"), Path.home() / ".local/share/mypaint/brushes"]
-    folders = [Path(p) for p in own if p] + [d for s in SHARES for d in sorted(Path(s, "mypaint-data").glob("*/brushes"))]
+    folders = [Path(p) for p in own if p] + [
+        d for s in SHARES for d in sorted(Path(s, "mypaint-data").glob("*/brushes"))
+    ]
     found: dict[str, Path] = {}
     for folder in folders:
         for path in sorted(folder.rglob("*.myb")):
@@ -69,7 +71,9 @@ class MyPaint(Renderer):
         if differentiable:
             raise ValueError("mypaint has no smooth form: learn through a painter of it, such as neural-painter-gan")
         if brushes() and brush not in brushes():
-            raise ValueError(f"MyPaint has no brush {brush!r}{nearest(brush, list(brushes()))}; there are {len(brushes())}, e.g. {DEFAULT}")
+            raise ValueError(
+                f"MyPaint has no brush {brush!r}{nearest(brush, list(brushes()))}; there are {len(brushes())}, e.g. {DEFAULT}"
+            )
         self.name = self.FAMILY if brush == DEFAULT else f"{self.FAMILY}:{brush}"
         self.brush, self.seed = brush, seed
 
@@ -98,7 +102,9 @@ class MyPaint(Renderer):
         ramp = np.interp(t, [0, 0.25, 0.75, 1], [0, 0.5, 0.5, 1])
         return points, self.MAX_PRESSURE * (start + (end - start) * ramp)
 
-    def fold(self, canvases: np.ndarray, strokes: np.ndarray, mask: np.ndarray | None = None, steps: bool = False) -> np.ndarray:
+    def fold(
+        self, canvases: np.ndarray, strokes: np.ndarray, mask: np.ndarray | None = None, steps: bool = False
+    ) -> np.ndarray:
         """Canvases (B, 3, H, W) after strokes (B, T, A): (B, 3, H, W), or (B, T, 3, H, W) with ``steps``."""
         (b, _, height, width), t = canvases.shape, strokes.shape[1]
         if not SMALLEST <= min(height, width) <= max(height, width) <= LARGEST:
@@ -127,7 +133,9 @@ class MyPaint(Renderer):
         painted = self.fold(array(canvas), array(action)[:, None])
         return torch.from_numpy(painted).to(canvas.device)
 
-    def render(self, strokes: Tensor, size: int | tuple[int, int], mask: Tensor | None = None, steps: bool = False) -> Tensor:
+    def render(
+        self, strokes: Tensor, size: int | tuple[int, int], mask: Tensor | None = None, steps: bool = False
+    ) -> Tensor:
         blank = array(self.blank(len(strokes), size))
         painted = self.fold(blank, array(strokes), None if mask is None else mask.cpu().numpy(), steps)
         return torch.from_numpy(painted).to(strokes.device)
@@ -156,7 +164,14 @@ class MyPaint(Renderer):
                 ends = np.array([k, k + 1]) / len(parts)
                 pressures = o.opacities[0] + (o.opacities[1] - o.opacities[0]) * ends
                 radius = (o.widths[0] + (o.widths[1] - o.widths[0]) * ends.mean()) / 2 / self.MAX_RADIUS
-                rows.append([*part.reshape(-1), *pressures, max(min(radius, 1.0), THINNEST), *((0.0,) * 3 if white else o.colour)])
+                rows.append(
+                    [
+                        *part.reshape(-1),
+                        *pressures,
+                        max(min(radius, 1.0), THINNEST),
+                        *((0.0,) * 3 if white else o.colour),
+                    ]
+                )
         return torch.tensor(np.array(rows, np.float32).reshape(-1, len(MyPaint.actions)))
 
 
@@ -168,9 +183,13 @@ class DiscreteMyPaint(MyPaint):
     """
 
     FAMILY = "mypaint-discrete"
-    actions = ActionSpace("x0 y0 x1 y1 x2 y2 p0 p2 radius red green blue lift", levels={"p0": 10, "p2": 10, "radius": 10, "lift": 2})
+    actions = ActionSpace(
+        "x0 y0 x1 y1 x2 y2 p0 p2 radius red green blue lift", levels={"p0": 10, "p2": 10, "radius": 10, "lift": 2}
+    )
 
-    def fold(self, canvases: np.ndarray, strokes: np.ndarray, mask: np.ndarray | None = None, steps: bool = False) -> np.ndarray:
+    def fold(
+        self, canvases: np.ndarray, strokes: np.ndarray, mask: np.ndarray | None = None, steps: bool = False
+    ) -> np.ndarray:
         strokes = self.actions.rounded(self.actions.check(torch.from_numpy(strokes))).numpy()
         down = strokes[..., self.actions["lift"]] < 0.5
         return super().fold(canvases, strokes, down if mask is None else down & mask, steps)

@@ -44,12 +44,18 @@ class Pen(Renderer):
         radius = self.widths(action) / 2
         where = WHOLE if self.differentiable else window(canvas, action[:, :4], self.MAX_WIDTH / 2)
         distance, _ = segment_distance(canvas, action[:, :4], radius, radius, where)
-        return put(canvas, where, torch.minimum(canvas[..., where[0], where[1]], 1 - coverage(distance, self.differentiable)[:, None]))
+        return put(
+            canvas,
+            where,
+            torch.minimum(canvas[..., where[0], where[1]], 1 - coverage(distance, self.differentiable)[:, None]),
+        )
 
     def outlines(self, strokes: Tensor) -> list[Outline]:
         strokes = strokes.detach().cpu()
         found: list[Outline] = []
-        for segment, width in zip(strokes[:, :4].double().view(-1, 2, 2).numpy(), self.widths(strokes).tolist(), strict=True):
+        for segment, width in zip(
+            strokes[:, :4].double().view(-1, 2, 2).numpy(), self.widths(strokes).tolist(), strict=True
+        ):
             if found and found[-1].widths[0] == width and (found[-1].points[-1] == segment[0]).all():
                 points = np.concatenate([found.pop().points, segment[1:]])
             else:

@@ -28,7 +28,9 @@ def norm(v: Tensor) -> Tensor:
     return (v**2).sum(-1).clamp_min(1e-8).sqrt()
 
 
-def segment_distance(canvas: Tensor, points: Tensor, r0: Tensor, r1: Tensor, where: Window = WHOLE) -> tuple[Tensor, Tensor]:
+def segment_distance(
+    canvas: Tensor, points: Tensor, r0: Tensor, r1: Tensor, where: Window = WHOLE
+) -> tuple[Tensor, Tensor]:
     """Signed distance in pixels (B, h, w), in a window of a canvas, to tapered segments, and the t (B, h, w) of the nearest stamped circle.
 
     points: (B, 4) = x0 y0 x1 y1 as fractions of the canvas; r0, r1: (B,) radii as fractions of sqrt(width * height).
@@ -165,7 +167,10 @@ class Triangle(Shape):
         return torch.where(inside, -distance, distance).view(-1, *canvas.shape[-2:])
 
     def outlines(self, strokes: Tensor) -> list[Outline]:
-        return [Outline("polygon", row[:6].view(3, 2).numpy(), (0, 0), *self.style(row)) for row in strokes.detach().cpu().double()]
+        return [
+            Outline("polygon", row[:6].view(3, 2).numpy(), (0, 0), *self.style(row))
+            for row in strokes.detach().cpu().double()
+        ]
 
 
 class Rectangle(Shape):

@@ -164,7 +164,10 @@ class Handler(BaseHTTPRequestHandler):
         if found := self.found(name, revision):
             repo, sha, files = found
             siblings = [{"rfilename": f} for f in files]
-            self.answer(200, {"id": name, "modelId": name, "sha": sha, "private": repo.private, "tags": [], "siblings": siblings})
+            self.answer(
+                200,
+                {"id": name, "modelId": name, "sha": sha, "private": repo.private, "tags": [], "siblings": siblings},
+            )
 
     def refs(self, name):
         if repo := self.repo(name):
@@ -209,7 +212,9 @@ class Handler(BaseHTTPRequestHandler):
         name = f"{asked.get('organization') or 'me'}/{asked['name']}"
         if name in self.server.repos:
             return self.answer(409, {"error": "exists", "url": f"{self.server.url}/{name}"})
-        repo = self.server.repos[name] = Repo(private=asked.get("visibility") == "private" or bool(asked.get("private")))
+        repo = self.server.repos[name] = Repo(
+            private=asked.get("visibility") == "private" or bool(asked.get("private"))
+        )
         repo.commit({})
         self.answer(200, {"url": f"{self.server.url}/{name}", "name": name, "id": name})
 
@@ -224,7 +229,11 @@ class Handler(BaseHTTPRequestHandler):
     def lfs_batch(self, name):
         objects = []
         for o in json.loads(self.data)["objects"]:
-            action = {} if o["oid"] in self.server.blobs else {"actions": {"upload": {"href": f"{self.server.url}/lfs/{o['oid']}"}}}
+            action = (
+                {}
+                if o["oid"] in self.server.blobs
+                else {"actions": {"upload": {"href": f"{self.server.url}/lfs/{o['oid']}"}}}
+            )
             objects.append({"oid": o["oid"], "size": o["size"], **action})
         self.answer(200, {"transfer": "basic", "objects": objects})
 
@@ -259,13 +268,23 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def described(path, data):
-    lfs = {"lfs": {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}} if path.endswith(LFS) else {}
+    lfs = (
+        {"lfs": {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}}
+        if path.endswith(LFS)
+        else {}
+    )
     return {"type": "file", "path": path, "size": len(data), "oid": git_blob(data), **lfs}
 
 
 def planned(path, there):
     mode = "lfs" if path.endswith(LFS) else "regular"
-    oid = None if path not in there else hashlib.sha256(there[path]).hexdigest() if mode == "lfs" else git_blob(there[path])
+    oid = (
+        None
+        if path not in there
+        else hashlib.sha256(there[path]).hexdigest()
+        if mode == "lfs"
+        else git_blob(there[path])
+    )
     return {"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid}
 
 

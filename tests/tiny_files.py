@@ -32,13 +32,17 @@ def digits(n: int, side: int = 28, seed: int = 0) -> np.ndarray:
     out = []
     for _ in range(n):
         image = Image.new("L", (side, side))
-        ImageDraw.Draw(image).line([tuple(p) for p in rng.integers(4, side - 4, (3, 2)).tolist()], fill=255, width=max(2, side // 12))
+        ImageDraw.Draw(image).line(
+            [tuple(p) for p in rng.integers(4, side - 4, (3, 2)).tolist()], fill=255, width=max(2, side // 12)
+        )
         out.append(np.asarray(image))
     return np.stack(out)
 
 
 def idx(array: np.ndarray) -> bytes:
-    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.astype(np.uint8).tobytes()
+    return (
+        bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.astype(np.uint8).tobytes()
+    )
 
 
 def write_mnist(folder: Path, monkeypatch: pytest.MonkeyPatch, n: int = 24, held_out: int = 8) -> None:
@@ -87,7 +91,11 @@ def objects(arrays: list[np.ndarray]) -> np.ndarray:
 def write_sketches(path: Path, n: int = 40, seed: int = 0, longest: int = 24) -> Path:
     """A sketch-rnn .npz: pickled object arrays, as the published ones."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    parts = {"train": sketches(n, seed, longest), "valid": sketches(12, seed + 1, longest), "test": sketches(12, seed + 2, longest)}
+    parts = {
+        "train": sketches(n, seed, longest),
+        "valid": sketches(12, seed + 1, longest),
+        "test": sketches(12, seed + 2, longest),
+    }
     np.savez_compressed(path, **{name: objects(part) for name, part in parts.items()})
     return path
 

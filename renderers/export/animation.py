@@ -46,7 +46,9 @@ def write_flipbook(drawings: Sequence[Drawing], path: Path, size: int = 256, sec
     images[0].save(path, "GIF", save_all=True, append_images=[images[i] for i in order[1:]], duration=durations, loop=0)
 
 
-def write_mp4(drawing: Drawing, path: Path, size: int = 512, seconds: float = 6, hold: float = 1.5, fps: int = 30) -> None:
+def write_mp4(
+    drawing: Drawing, path: Path, size: int = 512, seconds: float = 6, hold: float = 1.5, fps: int = 30
+) -> None:
     """As for GIF. Needs ``pip install strokezoo[video]``."""
     try:
         import imageio.v2 as imageio

@@ -28,7 +28,9 @@ def write(
     """
     room = [side - 2 * margin for side in page]
     if not all(math.isfinite(v) and v > 0 for v in (*room, feed)) or margin < 0:
-        raise ValueError(f"page {page} mm with margins of {margin} mm and a feed of {feed} mm/min leaves nothing to draw on")
+        raise ValueError(
+            f"page {page} mm with margins of {margin} mm and a feed of {feed} mm/min leaves nothing to draw on"
+        )
     width = min(room[0], room[1] * drawing.aspect)
     size = np.array([width, width / drawing.aspect])
     origin = (np.array(page) - size) / 2

@@ -17,7 +17,9 @@ FACES = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (
 def write(drawing: Drawing, path: Path) -> None:
     """The space is the unit cube; y goes up and z to the back. Raises ValueError for strokes that have no volume."""
     if drawing.renderer != "prism":
-        raise ValueError(f"a drawing of {drawing.renderer!r} is flat: .obj is for 'prism'; choose .svg or another ending")
+        raise ValueError(
+            f"a drawing of {drawing.renderer!r} is flat: .obj is for 'prism'; choose .svg or another ending"
+        )
     actions = drawing.exact().actions
     lines = [f"# {len(drawing)} prisms"]
     for i, row in enumerate(drawing.strokes.double()):

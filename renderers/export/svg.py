@@ -38,7 +38,11 @@ def swept(outline: Outline, scale: np.ndarray, pieces: int = 1) -> list[str]:
     bend = float(np.linalg.norm(outline.points[0] - 2 * outline.points[len(outline.points) // 2] + outline.points[-1]))
     n = max(pieces, 1, min(24, round((bend * UNIT) ** 0.5)))
     t = np.linspace(0, 1, n + 1)
-    path = outline.at(t) if outline.kind == "curve" else outline.points[0] + t[:, None] * (outline.points[-1] - outline.points[0])
+    path = (
+        outline.at(t)
+        if outline.kind == "curve"
+        else outline.points[0] + t[:, None] * (outline.points[-1] - outline.points[0])
+    )
     path = path * scale
     radii = np.linspace(*outline.widths, len(path)) * UNIT / 2
     parts = []
@@ -64,7 +68,9 @@ def swept(outline: Outline, scale: np.ndarray, pieces: int = 1) -> list[str]:
 def faded(parent: ElementTree.Element, outline: Outline, scale: np.ndarray, name: str) -> None:
     """A stroke of changing opacity: a mask on which later pieces overwrite earlier ones, as the brush does, and the colour behind it."""
     start, end = outline.opacities
-    mask = ElementTree.SubElement(parent, "mask", {"id": name, "maskUnits": "userSpaceOnUse", "x": "0", "y": "0", **area(scale)})
+    mask = ElementTree.SubElement(
+        parent, "mask", {"id": name, "maskUnits": "userSpaceOnUse", "x": "0", "y": "0", **area(scale)}
+    )
     parts = swept(outline, scale, max(2, round(32 * abs(end - start))))
     for k, data in enumerate(parts):
         ElementTree.SubElement(mask, "path", {"d": data, "fill": rgb((start + (end - start) * k / (len(parts) - 1),))})

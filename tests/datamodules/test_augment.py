@@ -75,7 +75,11 @@ def test_only_training_batches_are_augmented_and_measured(monkeypatch):
 
 
 def test_an_unknown_kind_is_refused():
-    for make in (lambda: Toy(augment="weak"), lambda: augmented(drawings(), "weak"), lambda: datamodules.Omniglot(augment="weak")):
+    for make in (
+        lambda: Toy(augment="weak"),
+        lambda: augmented(drawings(), "weak"),
+        lambda: datamodules.Omniglot(augment="weak"),
+    ):
         with pytest.raises(ValueError, match="augment is 'weak'; expected affine, digits, strong"):
             make()
     assert datamodules.Omniglot(augment=True).augment == "affine"

@@ -41,7 +41,9 @@ def make(name, image_folder, **options):
 
 
 def test_every_image_module_is_tested():
-    named = {n for n in datamodules.__all__ if n not in ("DataModule", "Images", "Sketches", "StoredStrokes", "Strokes")}
+    named = {
+        n for n in datamodules.__all__ if n not in ("DataModule", "Images", "Sketches", "StoredStrokes", "Strokes")
+    }
     assert named == set(IMAGES)
 
 
@@ -102,7 +104,8 @@ def test_omniglot_keeps_alphabets_aside(data_root):
     test = data.split("test")
     assert len(test) == 10  # of small2, Latin is left out: it trains
     np.testing.assert_array_equal(
-        test.images[:, 0].numpy() > 127, np.stack([d > 0 for d in _ink(digits(10, 105, seed=sum(map(ord, "Tagalog"))))])[_order(10)]
+        test.images[:, 0].numpy() > 127,
+        np.stack([d > 0 for d in _ink(digits(10, 105, seed=sum(map(ord, "Tagalog"))))])[_order(10)],
     )
     with pytest.raises(ValueError, match="parts full, small, not 'x'"):
         datamodules.Omniglot(part="x")
@@ -418,7 +421,10 @@ def test_download_never_takes_more_than_it_should(tmp_path):
 
 
 def test_download_says_what_failed(tmp_path):
-    with Server(BODY, status=503) as s, pytest.raises(DataError, match=r"(?s)503.*put the file at .*file\.gz yourself") as e:
+    with (
+        Server(BODY, status=503) as s,
+        pytest.raises(DataError, match=r"(?s)503.*put the file at .*file\.gz yourself") as e,
+    ):
         download(remote(s.url), tmp_path / "file.gz")
     assert s.url in str(e.value).replace("\n", "")
 
@@ -428,7 +434,9 @@ def test_every_remote_has_https_or_is_checked():
         for name, r in cls.downloads().items():
             assert len(r.sum) == 64, name
             assert r.bytes > 0
-            assert all(u.startswith("http") and (u.endswith(name) or "//drive.usercontent.google.com/" in u) for u in r.urls)
+            assert all(
+                u.startswith("http") and (u.endswith(name) or "//drive.usercontent.google.com/" in u) for u in r.urls
+            )
 
 
 # --- the real thing ---

@@ -31,7 +31,9 @@ def test_made_sets_follow_from_their_seeds():
         data = cls(train=20)
         assert [len(data.split(s)) for s in ("train", "val", "test")] == [20, 2, 1000]
         for k in (0, 1):
-            assert torch.equal(torch.as_tensor(data.split("train")[3][k]), torch.as_tensor(cls(train=20).split("train")[3][k]))
+            assert torch.equal(
+                torch.as_tensor(data.split("train")[3][k]), torch.as_tensor(cls(train=20).split("train")[3][k])
+            )
         with pytest.raises(ValueError, match="train is 3"):
             cls(train=3)
 
@@ -94,8 +96,14 @@ def test_pairs_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda f: Image.new("RGB", (30, 40)).save(f / "rooms" / "02.png"), r"02.png has 40 × 40 pixels and its segmentation .* 30 × 40"),
-        (lambda f: Image.new("RGB", (40, 40), (255, 0, 255)).save(f / "rooms" / "02.png"), r"unknown colour \(255, 0, 255\); recolour"),
+        (
+            lambda f: Image.new("RGB", (30, 40)).save(f / "rooms" / "02.png"),
+            r"02.png has 40 × 40 pixels and its segmentation .* 30 × 40",
+        ),
+        (
+            lambda f: Image.new("RGB", (40, 40), (255, 0, 255)).save(f / "rooms" / "02.png"),
+            r"unknown colour \(255, 0, 255\); recolour",
+        ),
         (lambda f: (f / "rooms" / "02.png").write_text("no"), r"02.png is not a whole image"),
         (lambda f: Image.new("1", (9000, 9000)).save(f / "plans" / "02.png"), r"9000 × 9000 pixels"),
         (lambda f: (f / "rooms" / "02.png").unlink(), r"02 is only in one of the folders"),
@@ -132,8 +140,8 @@ def test_pictures_become_line_drawings(data_root, image_folder):
         raw = next(iter(data.test_dataloader()))
         assert raw[0].shape[2:] == (48, 48)
         batch = data.on_after_batch_transfer(raw, 0)
-        middle = raw[0][:, :, 12:36, 12:36].float() / 255
-        torch.testing.assert_close(batch["image"], line_art(middle.mean(1, keepdim=True)))
+        lines = line_art(raw[0].float().mean(1, keepdim=True) / 255)  # found before cropping
+        torch.testing.assert_close(batch["image"], lines[:, :, 12:36, 12:36])
         assert batch["image"].shape[1:] == (1, 24, 24)
         inverted = data.__class__.on_after_batch_transfer
         data.invert = True
@@ -148,6 +156,8 @@ def test_training_crops_are_taken_anywhere(image_folder):
     assert len(corners.round().unique()) > 12  # elsewhere in each
     assert corners.max() <= 24.5
     data.trainer = None
-    assert (data.on_after_batch_transfer((ramp, torch.zeros(64)), 0)["image"][:, 0, 0, 0] * 255).unique().tolist() == [12]
+    assert (data.on_after_batch_transfer((ramp, torch.zeros(64)), 0)["image"][:, 0, 0, 0] * 255).unique().tolist() == [
+        12
+    ]
     with pytest.raises(ValueError, match="side is 4; expected at least image_size, 8"):
         datamodules.ImageFolder(str(image_folder), image_size=8, side=4)

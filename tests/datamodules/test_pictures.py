@@ -29,8 +29,12 @@ def test_pixels_are_those_of_the_files(data_root):
     with zipfile.ZipFile(data_root / "celeba-faces-128.zip") as z:
         for image, name in zip(found.images, sorted(z.namelist())[::10], strict=True):  # of every ten the first tests
             with Image.open(io.BytesIO(z.read(name))) as face:
-                expected = np.asarray(face.convert("RGB").resize((24, 24), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
-            assert np.abs(expected.astype(int) - image.numpy()).mean() < 3  # but for what the JPEG decoder scales itself
+                expected = np.asarray(face.convert("RGB").resize((24, 24), Image.Resampling.BILINEAR)).transpose(
+                    2, 0, 1
+                )
+            assert (
+                np.abs(expected.astype(int) - image.numpy()).mean() < 3
+            )  # but for what the JPEG decoder scales itself
 
 
 def test_imagenet_keeps_the_middle_and_crops_at_random_in_training(tmp_path, monkeypatch):

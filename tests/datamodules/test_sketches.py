@@ -17,7 +17,17 @@ from tiny_files import objects, sketches, write_sketches
 import datamodules
 from datamodules import sketch_files
 from datamodules.base import DataError
-from datamodules.sketch_files import from_drawing, from_lines, read_bin, read_ndjson, read_npz, read_svg, simplify, to_drawing, to_lines
+from datamodules.sketch_files import (
+    from_drawing,
+    from_lines,
+    read_bin,
+    read_ndjson,
+    read_npz,
+    read_svg,
+    simplify,
+    to_drawing,
+    to_lines,
+)
 from datamodules.sketches import SketchSet, drop_points, pad
 from renderers import Drawing
 
@@ -100,7 +110,9 @@ def test_a_drawing_of_any_renderer_becomes_a_sketch():
 
 def test_simplify_is_ramer_douglas_peucker():
     t = np.linspace(0, 1, 200)[:, None]
-    line = np.concatenate([t * [100, 0], [100, 0] + t * [0, 100]]) + np.random.default_rng(0).uniform(-0.3, 0.3, (400, 2))
+    line = np.concatenate([t * [100, 0], [100, 0] + t * [0, 100]]) + np.random.default_rng(0).uniform(
+        -0.3, 0.3, (400, 2)
+    )
     (kept,) = simplify([line])
     assert 3 <= len(kept) <= 6
     (all_points,) = simplify([line], 0)
@@ -323,7 +335,9 @@ def test_hostile_npz(tmp_path, monkeypatch, evil):
 
 def reconstruct(*args):
     """A pickle that calls NumPy's own constructor with other arguments than NumPy's."""
-    return pickle.dumps(Evil(np.core.multiarray._reconstruct if hasattr(np, "core") else np._core.multiarray._reconstruct, *args))
+    return pickle.dumps(
+        Evil(np.core.multiarray._reconstruct if hasattr(np, "core") else np._core.multiarray._reconstruct, *args)
+    )
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -429,7 +443,8 @@ def test_truncated_bin(tmp_path):
     for keep in (1, 16, 20, len(whole) // 2 + 3, len(whole) - 1):
         path.write_bytes(whole[:keep])
         with pytest.raises(
-            DataError, match=f"ends in the middle of the drawing that begins at byte {0 if keep <= len(whole) // 2 else len(whole) // 2}"
+            DataError,
+            match=f"ends in the middle of the drawing that begins at byte {0 if keep <= len(whole) // 2 else len(whole) // 2}",
         ):
             read_bin(path)
     path.write_bytes(b"")
@@ -457,7 +472,12 @@ def test_svg_with_transforms_curves_and_groups(tmp_path):
     points = np.cumsum(circle[:, :2], 0)
     assert 10 < len(circle) < 40
     np.testing.assert_allclose(np.hypot(*(points - (points.max(0) + points.min(0)) / 2).T), 127.5, atol=3)
-    two = read_svg(svg(tmp_path, '<path d="M0 0C0 50 50 50 50 0M10 10Q20 20 30 10A5 5 0 0 1 40 10Z"/><line x1="0" y1="0" x2="9" y2="0"/>'))
+    two = read_svg(
+        svg(
+            tmp_path,
+            '<path d="M0 0C0 50 50 50 50 0M10 10Q20 20 30 10A5 5 0 0 1 40 10Z"/><line x1="0" y1="0" x2="9" y2="0"/>',
+        )
+    )
     assert two[:, 2].sum() == 3
 
 
@@ -472,7 +492,9 @@ def test_our_own_svg_comes_back(tmp_path):
 
 
 def test_svg_with_text_and_images(tmp_path):
-    body = '<text x="5" y="5">no</text><image xlink:href="a.png" width="9" height="9"/><line x1="0" y1="0" x2="9" y2="9"/>'
+    body = (
+        '<text x="5" y="5">no</text><image xlink:href="a.png" width="9" height="9"/><line x1="0" y1="0" x2="9" y2="9"/>'
+    )
     with pytest.warns(UserWarning, match=r"x\.svg: skipped image and text; only lines are read"):
         sketch = read_svg(svg(tmp_path, body))
     np.testing.assert_allclose(sketch, [[0, 0, 0], [255, 255, 1]], atol=1e-3)
@@ -484,7 +506,10 @@ def test_svg_with_text_and_images(tmp_path):
         ("", "is not an SVG"),
         ("<svg", "is not an SVG"),
         (HEAD + "</svg>", "holds no line"),
-        ('<!DOCTYPE svg [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + HEAD + "<text>&a;</text></svg>", "defines entities"),
+        (
+            '<!DOCTYPE svg [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + HEAD + "<text>&a;</text></svg>",
+            "defines entities",
+        ),
     ],
 )
 def test_bad_svg(tmp_path, text, message):

@@ -53,8 +53,12 @@ def test_slices_add_up(drawing, k):
 @settings(max_examples=40, deadline=None)
 def test_placed_strokes_stay_strokes(drawing, box):
     placed, actions = drawing.place(box), renderers.get(drawing.renderer).actions
-    lifted = actions.column(drawing.strokes, "lift") >= 0.5 if "lift" in actions else torch.zeros(0)  # strokes that leave no paint
-    assert len(placed) == (len(drawing) - int(lifted.sum())) * (3 if drawing.renderer == "prism" else 1)  # which becomes three rectangles
+    lifted = (
+        actions.column(drawing.strokes, "lift") >= 0.5 if "lift" in actions else torch.zeros(0)
+    )  # strokes that leave no paint
+    assert len(placed) == (len(drawing) - int(lifted.sum())) * (
+        3 if drawing.renderer == "prism" else 1
+    )  # which becomes three rectangles
     renderers.get(placed.renderer).actions.check(placed.strokes)
 
 
@@ -78,7 +82,9 @@ def test_action_space_finds_its_columns(names, seed):
             lambda c: (
                 st.lists(c, max_size=3)
                 | st.dictionaries(
-                    st.sampled_from(["format", "version", "renderer", "strokes", "aspect", "background", "columns"]), c, max_size=7
+                    st.sampled_from(["format", "version", "renderer", "strokes", "aspect", "background", "columns"]),
+                    c,
+                    max_size=7,
                 )
             ),
             max_leaves=12,
@@ -201,7 +207,10 @@ def test_grid_places_drawings_row_by_row():
 
 
 def test_a_grid_looks_like_its_cells():
-    parts = [Drawing(renderers.get("bezier").actions.random(3, generator=torch.Generator().manual_seed(i)), "bezier") for i in range(4)]
+    parts = [
+        Drawing(renderers.get("bezier").actions.random(3, generator=torch.Generator().manual_seed(i)), "bezier")
+        for i in range(4)
+    ]
     made = renderers.grid(parts, gap=0.0)
     picture = made.render(128)
     for i, part in enumerate(parts):

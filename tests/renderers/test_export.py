@@ -27,7 +27,9 @@ def rasterise(path, width):
 
 
 @pytest.mark.parametrize("aspect", [1.0, 1.6])
-@pytest.mark.parametrize("name", [n for n in NAMES if not n.startswith("mypaint")])  # whose bristles are more than a line
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if not n.startswith("mypaint")]
+)  # whose bristles are more than a line
 def test_svg_looks_like_the_render(tmp_path, name, aspect):
     d = drawing(name, aspect=aspect)
     picture = rasterise(d.save(tmp_path / "a.svg"), 320)
@@ -61,7 +63,9 @@ def test_json_and_png(tmp_path):
     assert Drawing.load(d.save(tmp_path / "a.json")) == d
     with Image.open(d.save(tmp_path / "a.png", size=64)) as image:
         assert image.size == (32, 64)
-        np.testing.assert_allclose(np.asarray(image) / 255, d.render(64).permute(1, 2, 0).numpy(), atol=0.5 / 255 + 1e-6)
+        np.testing.assert_allclose(
+            np.asarray(image) / 255, d.render(64).permute(1, 2, 0).numpy(), atol=0.5 / 255 + 1e-6
+        )
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 200])
@@ -138,7 +142,9 @@ def test_gcode_lifts_the_pen_only_between_strokes(tmp_path):
     assert apart.save(tmp_path / "b.gcode").read_text().count("G1 Z0") == 2
 
 
-@pytest.mark.parametrize("options", [{"page": (10, 10), "margin": 6}, {"feed": 0}, {"margin": -1}, {"page": (float("nan"), 10)}])
+@pytest.mark.parametrize(
+    "options", [{"page": (10, 10), "margin": 6}, {"feed": 0}, {"margin": -1}, {"page": (float("nan"), 10)}]
+)
 def test_gcode_refuses_an_impossible_page(tmp_path, options):
     with pytest.raises(ValueError, match="leaves nothing to draw on"):
         drawing().save(tmp_path / "a.gcode", **options)

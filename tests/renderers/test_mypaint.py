@@ -116,7 +116,10 @@ def test_hostile_numbers_are_refused_or_bounded():
 def test_threads_have_brushes_of_their_own():
     expected = renderers.get("mypaint").render(strokes(8)[:, None], 64)
     found = []
-    threads = [threading.Thread(target=lambda: found.append(renderers.get("mypaint").render(strokes(8)[:, None], 64))) for _ in range(3)]
+    threads = [
+        threading.Thread(target=lambda: found.append(renderers.get("mypaint").render(strokes(8)[:, None], 64)))
+        for _ in range(3)
+    ]
     for t in threads:
         t.start()
     for t in threads:
@@ -146,7 +149,10 @@ def brush_file(folder, text):
     return path
 
 
-GOOD = {"opaque": {"base_value": 1.0, "inputs": {}}, "hardness": {"base_value": 0.9, "inputs": {"pressure": [[0.0, 0.0], [1.0, 0.1]]}}}
+GOOD = {
+    "opaque": {"base_value": 1.0, "inputs": {}},
+    "hardness": {"base_value": 0.9, "inputs": {"pressure": [[0.0, 0.0], [1.0, 0.1]]}},
+}
 
 
 @installed
@@ -179,8 +185,14 @@ def test_own_brushes(tmp_path, monkeypatch):
         ('{"version": 2, "settings": {}}', "version 2; version 3 is read"),
         ('{"version": 3, "settings": {"opaque": 1}}', "not a MyPaint brush"),
         ('{"version": 3, "settings": {"opaque": {"base_value": NaN, "inputs": {}}}}', "opaque is nan"),
-        ('{"version": 3, "settings": {"opaque": {"base_value": 1, "inputs": {"pressure": [[1, 0], [0, 1]]}}}}', "from left to right"),
-        ('{"version": 3, "settings": {"opaque": {"base_value": 1, "inputs": {"pressure": [[0, NaN], [1, 1]]}}}}', "finite points"),
+        (
+            '{"version": 3, "settings": {"opaque": {"base_value": 1, "inputs": {"pressure": [[1, 0], [0, 1]]}}}}',
+            "from left to right",
+        ),
+        (
+            '{"version": 3, "settings": {"opaque": {"base_value": 1, "inputs": {"pressure": [[0, NaN], [1, 1]]}}}}',
+            "finite points",
+        ),
         ("[" * 100_000, "not a MyPaint brush"),
     ],
 )
@@ -193,7 +205,9 @@ def test_a_malformed_brush_is_one_error(tmp_path, text, message):
 
 @installed
 def test_an_unknown_brush_suggests_the_nearest():
-    with pytest.raises(ValueError, match=r"no brush 'classic/dry_brsh' \(did you mean 'classic/dry_brush'\?\); there are"):
+    with pytest.raises(
+        ValueError, match=r"no brush 'classic/dry_brsh' \(did you mean 'classic/dry_brush'\?\); there are"
+    ):
         renderers.get("mypaint:classic/dry_brsh")
     with pytest.raises(ValueError, match="no brush"):
         renderers.get("mypaint:../../etc/passwd")

@@ -52,7 +52,9 @@ def test_interface(name, smooth):
     assert r.name == name
     assert r.differentiable == smooth
     assert r.channels == len(r.background)
-    assert all(c in r.actions for c in (*r.lengths, *r.relative) if not (c == "thickness" and not getattr(r, "variable", True)))
+    assert all(
+        c in r.actions for c in (*r.lengths, *r.relative) if not (c == "thickness" and not getattr(r, "variable", True))
+    )
     strokes = random(name, 6).view(2, 3, -1)
     blank = r.blank(2, (20, 32))
     canvas = r.render(strokes, (20, 32))
@@ -132,7 +134,12 @@ def test_smooth_form_is_close_to_the_exact_one(name):
     """And by as much as the docstring says."""
     size, action = 128 if "qbc" in name else 64, random(name, 200)
     exact, smooth = (renderers.get(name, differentiable=d) for d in (False, True))
-    difference = (exact.paint(exact.blank(200, size), action) - smooth.paint(smooth.blank(200, size), action)).abs().mean().item()
+    difference = (
+        (exact.paint(exact.blank(200, size), action) - smooth.paint(smooth.blank(200, size), action))
+        .abs()
+        .mean()
+        .item()
+    )
     stated = [float(v) for v in re.findall(r"0\.00\d\d", str(type(exact).__doc__))]
     assert any(abs(difference - v) < 0.2 * v for v in stated), (difference, stated)
 
@@ -144,7 +151,9 @@ def test_smooth_form_has_gradients_in_every_column(name):
     target = torch.rand(16, r.channels, 32, 32, generator=torch.Generator().manual_seed(1))
     ((r.paint(r.blank(16, 32), action) - target) ** 2).sum().backward()
     assert action.grad.isfinite().all()
-    assert (action.grad.abs().mean(0) > 1e-3).all(), dict(zip(r.actions.columns, action.grad.abs().mean(0).tolist(), strict=True))
+    assert (action.grad.abs().mean(0) > 1e-3).all(), dict(
+        zip(r.actions.columns, action.grad.abs().mean(0).tolist(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", [n for n in SMOOTH if not n.startswith("qbc")])
@@ -201,7 +210,9 @@ def test_place_looks_like_a_smaller_drawing(name):
     drawing = Drawing(random(name, 3, seed=2), name)
     small = drawing.place((0.25, 0.5, 0.75, 1.0)).render(256)[:, 128:, 64:192]
     alone = drawing.render(128)
-    assert (small - alone).abs().mean() < (0.03 if name.startswith("mypaint") else 0.02)  # MyPaint's bristles are of one size in pixels
+    assert (small - alone).abs().mean() < (
+        0.03 if name.startswith("mypaint") else 0.02
+    )  # MyPaint's bristles are of one size in pixels
     outside = drawing.place((0.25, 0.5, 0.75, 1.0)).render(256)[:, :96]
     paper = torch.tensor(renderers.get(name).background)[:, None, None]
     assert (outside - paper).abs().mean() < 0.03  # only widths reach over the box
@@ -212,7 +223,9 @@ def test_resolution_is_free(name):
     strokes = random(name, 3, seed=4)[None]
     r = renderers.get(name)
     big = torch.nn.functional.avg_pool2d(r.render(strokes, 256), 4)
-    assert (big - r.render(strokes, 64)).abs().mean() < (0.05 if name.startswith("bezier") else 0.02)  # its edge is 3 pixels at any size
+    assert (big - r.render(strokes, 64)).abs().mean() < (
+        0.05 if name.startswith("bezier") else 0.02
+    )  # its edge is 3 pixels at any size
 
 
 # --- against slow, obvious versions ---
@@ -272,9 +285,13 @@ def test_shapes_are_their_area():
     flipped = triangle[:, [4, 5, 2, 3, 0, 1, 6, 7, 8, 9]]  # the corners' order is free
     torch.testing.assert_close(r.paint(r.blank(1, 64), flipped), r.paint(r.blank(1, 64), triangle), atol=1e-4, rtol=0)
     r = renderers.get("circle")
-    assert r.paint(r.blank(1, 64), torch.tensor([[0.5, 0.5, 0.8, 1, 1, 1, 1]])).mean().item() == pytest.approx(np.pi * 0.04, abs=2e-3)
+    assert r.paint(r.blank(1, 64), torch.tensor([[0.5, 0.5, 0.8, 1, 1, 1, 1]])).mean().item() == pytest.approx(
+        np.pi * 0.04, abs=2e-3
+    )
     r = renderers.get("rectangle")
-    assert r.paint(r.blank(1, 64), torch.tensor([[0.8, 0.2, 0.3, 0.7, 0.5, 1, 1, 1]])).mean().item() == pytest.approx(0.125, abs=1e-3)
+    assert r.paint(r.blank(1, 64), torch.tensor([[0.8, 0.2, 0.3, 0.7, 0.5, 1, 1, 1]])).mean().item() == pytest.approx(
+        0.125, abs=1e-3
+    )
 
 
 def slow_qbc(row, n):
@@ -315,7 +332,11 @@ def test_crescents_are_the_circles():
     from renderers.curves import last_circle
 
     rng = np.random.default_rng(0)
-    centres, radii, values = rng.integers(0, 64, (9, 40, 2)), rng.integers(0, 30, (9, 40)), rng.random((9, 40), np.float32)
+    centres, radii, values = (
+        rng.integers(0, 64, (9, 40, 2)),
+        rng.integers(0, 30, (9, 40)),
+        rng.random((9, 40), np.float32),
+    )
     last = last_circle(torch.from_numpy(centres), torch.from_numpy(radii), 64, 64).long().numpy()
     padded = np.concatenate([np.zeros((9, 1), np.float32), values], 1)
     plain = np.take_along_axis(padded, last.reshape(9, -1), 1).reshape(9, 32, 2, 32, 2).mean((2, 4))

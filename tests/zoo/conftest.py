@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import zoo
-from zoo import checkpoints
+from zoo.checkpoints import catalogue, loading
 
 sys.path.append(str(Path(__file__).parent.parent))  # local_hub
 
@@ -17,10 +17,10 @@ sys.path.append(str(Path(__file__).parent.parent))  # local_hub
 def zoo_list(tmp_path, monkeypatch):
     """A list of its own: a tiny untrained drawer and canvas, in temporary files."""
     (tmp_path / "list").mkdir()
-    monkeypatch.setattr(checkpoints, "WEIGHTS", tmp_path / "list")
-    monkeypatch.setattr(checkpoints, "list_path", lambda: tmp_path / "list" / "checkpoints.yaml")
+    monkeypatch.setattr(catalogue, "WEIGHTS", tmp_path / "list")
+    monkeypatch.setattr(catalogue, "list_path", lambda: tmp_path / "list" / "checkpoints.yaml")
     (tmp_path / "list" / "checkpoints.yaml").write_text("{}")
-    checkpoints.entries.cache_clear()
+    catalogue.entries.cache_clear()
     torch.manual_seed(0)
     metric = {"dataset": "MNIST", "data": {"class": "MNIST", "image_size": 16}, "split": "test", "tolerance": 1e-4}
     canvas_metric = {
@@ -32,13 +32,17 @@ def zoo_list(tmp_path, monkeypatch):
     }
     for name, model, metrics in (
         ("tiny-canvas", zoo.CanvasNetwork(width=4, layers=1), [canvas_metric]),
-        ("tiny-drawer", zoo.CanvasDrawer(steps=2, image_size=16, painter="tiny-canvas"), [metric | {"name": "test/mse"}]),
+        (
+            "tiny-drawer",
+            zoo.CanvasDrawer(steps=2, image_size=16, painter="tiny-canvas"),
+            [metric | {"name": "test/mse"}],
+        ),
     ):
-        data = checkpoints.pack(model)
+        data = loading.pack(model)
         (tmp_path / "list" / f"{name}.safetensors").write_bytes(data)
-        checkpoints.write_entries({name: checkpoints.describe(model, name, data, metrics=metrics)})
+        catalogue.write_entries({name: loading.describe(model, name, data, metrics=metrics)})
     yield tmp_path / "list"
-    checkpoints.entries.cache_clear()
+    catalogue.entries.cache_clear()
     shutil.rmtree(tmp_path / "list")
 
 
@@ -49,13 +53,20 @@ def hub(tmp_path, monkeypatch):
     from local_hub import LocalHub
 
     hub = LocalHub(token="hf_secret")
-    environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "hf_secret", "HF_HUB_DISABLE_XET": "1"}
+    environment = {
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_TOKEN": "hf_secret",
+        "HF_HUB_DISABLE_XET": "1",
+    }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     constants = {"HF_HUB_CACHE": str(tmp_path / "hf" / "hub"), "HF_HUB_DISABLE_XET": True, "ENDPOINT": hub.url}
     constants["HUGGINGFACE_CO_URL_TEMPLATE"] = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
     for name, value in constants.items():
-        monkeypatch.setattr(huggingface_hub.constants, name, value, raising=False)  # read from the environment when it was imported
+        monkeypatch.setattr(
+            huggingface_hub.constants, name, value, raising=False
+        )  # read from the environment when it was imported
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
     yield hub
     hub.shutdown()

@@ -11,7 +11,7 @@ sys.path.append(str(Path(__file__).parent.parent.parent / "benchmarks"))
 from methods import METHODS, QUIET
 
 import zoo
-from zoo import training
+from zoo.training import app as training
 
 CLASSES = {
     "canvas_network": zoo.CanvasNetwork,
@@ -20,7 +20,11 @@ CLASSES = {
     "sara": zoo.SARA,
     "sketch_rnn": zoo.SketchRNN,
 }
-CLASSES |= {"neural_painter_gan": zoo.NeuralPainterGAN, "neural_painter_vae": zoo.NeuralPainterVAE, "painter_agent": zoo.PainterAgent}
+CLASSES |= {
+    "neural_painter_gan": zoo.NeuralPainterGAN,
+    "neural_painter_vae": zoo.NeuralPainterVAE,
+    "painter_agent": zoo.PainterAgent,
+}
 
 
 def fit(name: str, options: list[str]) -> tuple[training.CLI, list[str]]:
@@ -51,12 +55,21 @@ def main(out: Path, world: int) -> None:
         torch.save(result, out / f"{run}-rank{rank}.pt")
         if variant:
             continue
-        every = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.every_n_train_steps=1", "--trainer.callbacks.save_top_k=-1"]
+        every = [
+            "--trainer.callbacks+=ModelCheckpoint",
+            "--trainer.callbacks.every_n_train_steps=1",
+            "--trainer.callbacks.save_top_k=-1",
+        ]
         kept = out / f"{run}-kept"
-        options = [o.replace(f"data{rank}", "data0") if "painter=" in o else o for o in options]  # the checkpoint names that of rank 0
+        options = [
+            o.replace(f"data{rank}", "data0") if "painter=" in o else o for o in options
+        ]  # the checkpoint names that of rank 0
         whole, _ = fit(name, [*options, *every, f"--trainer.default_root_dir={kept}", "--trainer.max_steps=5"])
         (ckpt,) = kept.rglob("*step=3.ckpt")  # in mid-epoch
-        resumed, _ = fit(name, [*options, f"--ckpt_path={ckpt}", f"--trainer.default_root_dir={out / 'resumed'}", "--trainer.max_steps=5"])
+        resumed, _ = fit(
+            name,
+            [*options, f"--ckpt_path={ckpt}", f"--trainer.default_root_dir={out / 'resumed'}", "--trainer.max_steps=5"],
+        )
         again = resumed.model.state_dict()
         same = all(torch.equal(v, again[k]) for k, v in whole.model.state_dict().items())
         torch.save(same and resumed.trainer.global_step == 5, out / f"{run}-resumed-rank{rank}.pt")

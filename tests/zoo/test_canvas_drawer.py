@@ -13,15 +13,23 @@ import datamodules
 import renderers
 import zoo
 from renderers import Drawing
-from zoo import checkpoints, cli
 from zoo.canvas_drawer import sliding, translation
 from zoo.canvas_drawer.sliding import ORDERS, batches, ordered, places, slide
+from zoo.checkpoints import catalogue, loading
+from zoo.cli import main as cli
 
 
 def drawer(**options):
     """A tiny one that slides over images scaled to 64 pixels, in windows of 16."""
     torch.manual_seed(0)
-    options = {"renderer": "bezier-width", "image_size": 16, "steps": 3, "width": 16, "halvings": 2, "windows": [16]} | options
+    options = {
+        "renderer": "bezier-width",
+        "image_size": 16,
+        "steps": 3,
+        "width": 16,
+        "halvings": 2,
+        "windows": [16],
+    } | options
     model = zoo.CanvasDrawer(**options).eval()
     model.log = lambda *args, **kwargs: None
     return model
@@ -99,7 +107,11 @@ def test_batched_windows_draw_what_one_at_a_time_does(order, size):
         drawn, canvas = slide(act, image, torch.zeros(1, 1, *size), 16, 8, order)
         slow = torch.nn.functional.pad(torch.zeros(1, 1, *size), (0, 32, 0, 32))
         padded, strokes = torch.nn.functional.pad(image, (0, 32, 0, 32)), {}
-        inked = [(y, x) for y, x in places(*size, 16, 8) if (padded[..., y : y + 16, x : x + 16] > 0.5).float().mean() >= 0.02]
+        inked = [
+            (y, x)
+            for y, x in places(*size, 16, 8)
+            if (padded[..., y : y + 16, x : x + 16] > 0.5).float().mean() >= 0.02
+        ]
         for y, x in ordered(inked, 8, 16, order):
             hint, seen = (v[:, :, y : y + 16, x : x + 16].clone() for v in (padded, slow))
             rows, slow[:, :, y : y + 16, x : x + 16], _ = model.rollout(hint, model.exact, canvas=seen)
@@ -119,7 +131,9 @@ def test_windows_without_overlap_do_not_see_each_other():
     alone.load_state_dict(model.state_dict())
     tiles = alone.draw(image[0], tiles=4, ink="light")
     kept = {tuple(row.round(decimals=2).tolist()) for row in tiles.strokes}
-    assert all(tuple(row.round(decimals=2).tolist()) in kept for row in drawing.strokes)  # tiles are what windows side by side are
+    assert all(
+        tuple(row.round(decimals=2).tolist()) in kept for row in drawing.strokes
+    )  # tiles are what windows side by side are
     assert 0 < len(drawing) <= len(tiles)
 
 
@@ -162,7 +176,9 @@ def test_blank_and_full_images():
 def test_hierarchical_passes_go_from_coarse_to_fine_on_one_picture(monkeypatch):
     model, image, starts = drawer(windows=[32, 16]), lines(64, 64), []
     monkeypatch.setattr(
-        sliding, "slide", lambda act, images, canvas, *rest: starts.append(canvas.clone()) or slide(act, images, canvas, *rest)
+        sliding,
+        "slide",
+        lambda act, images, canvas, *rest: starts.append(canvas.clone()) or slide(act, images, canvas, *rest),
     )
     (coarse, _), (fine, _) = model.slide(image, model.exact)
     assert {box[2] - box[0] for _, box, _ in coarse} == {0.5}
@@ -210,7 +226,11 @@ def test_windows_that_cannot_be(options, message):
 
 
 def test_options_of_draw_that_cannot_be(digit):
-    for bad, message in (({"tiles": 17}, "1 to 16"), ({"strokes": 0}, "at least 1"), ({"order": "columns"}, "phases, rows, flood")):
+    for bad, message in (
+        ({"tiles": 17}, "1 to 16"),
+        ({"strokes": 0}, "at least 1"),
+        ({"order": "columns"}, "phases, rows, flood"),
+    ):
         with pytest.raises(ValueError, match=message):
             drawer().draw(digit, **bad)
     with pytest.raises(ValueError, match="looks at images as a whole"):
@@ -327,7 +347,10 @@ def test_room_figures_of_a_right_and_of_a_wrong_drawing():
     actions = renderers.get("rectangle-lab").actions
     truth = [translation.boxes_in(types.numpy()) for types in batch["label"]]
     most = max(map(len, truth))
-    rows = [plan_strokes(*[(k, *box) for k, box in boxes], *[(0, 0.0, 0.0, 0.0, 0.0)] * (most - len(boxes))) for boxes in truth]
+    rows = [
+        plan_strokes(*[(k, *box) for k, box in boxes], *[(0, 0.0, 0.0, 0.0, 0.0)] * (most - len(boxes)))
+        for boxes in truth
+    ]
     strokes = torch.stack(rows)
     right = translation.RoomBoxes()
     right.update(strokes, renderers.get("rectangle-lab").render(strokes, 64), batch, actions)
@@ -366,10 +389,14 @@ def test_prism_figures():
     metric.reset()
     moved = row.clone()
     moved[[0, 3]] += 0.1
-    metric.update(torch.stack([torch.stack([moved, far])]), None, {"prisms": truth["prisms"], "label": torch.tensor([1])}, actions)
+    metric.update(
+        torch.stack([torch.stack([moved, far])]), None, {"prisms": truth["prisms"], "label": torch.tensor([1])}, actions
+    )
     assert metric.compute()["corner_error"].item() == pytest.approx(0.1, abs=1e-6)
     a, b = 0.4**3, 0.2**3
-    assert metric.compute()["volume_iou"].item() == pytest.approx(0.75 * a / (1.25 * a + b), abs=0.05)  # what is too much counts
+    assert metric.compute()["volume_iou"].item() == pytest.approx(
+        0.75 * a / (1.25 * a + b), abs=0.05
+    )  # what is too much counts
 
 
 @pytest.mark.parametrize(
@@ -401,7 +428,7 @@ def test_translation_is_learned_and_measured(data, options, names, data_root):
 
 def test_zoo_rooms(zoo_list, tmp_path, capsys):
     model = drawer(renderer="rectangle-lab", windows=None)
-    folder = checkpoints.save(model, tmp_path / "plans")
+    folder = loading.save(model, tmp_path / "plans")
     Image.fromarray(np.full((30, 50), 255, np.uint8)).save(tmp_path / "plan.png")
     args = ["rooms", str(tmp_path / "plan.png"), "--model"]
     assert cli.main([*args, str(folder), "--out", str(tmp_path / "r.json")]) == 0
@@ -416,7 +443,7 @@ def test_zoo_rooms(zoo_list, tmp_path, capsys):
 
 
 def test_zoo_draw_has_an_order(zoo_list, tmp_path, capsys):
-    folder = checkpoints.save(drawer(), tmp_path / "sketches")
+    folder = loading.save(drawer(), tmp_path / "sketches")
     args = ["draw", "sample:coffee", "--out", str(tmp_path / "a.json"), "--ink", "lines", "--model"]
     drawn = []
     for order in ORDERS:
@@ -435,9 +462,9 @@ def test_zoo_draw_has_an_order(zoo_list, tmp_path, capsys):
 def teacher(zoo_list):
     """A drawer of three curves with thickness, in the list."""
     model = drawer(windows=None, width=24)
-    data = checkpoints.pack(model)
+    data = loading.pack(model)
     (zoo_list / "teacher.safetensors").write_bytes(data)
-    checkpoints.write_entries({"teacher": checkpoints.describe(model, "teacher", data, metrics=[])})
+    catalogue.write_entries({"teacher": loading.describe(model, "teacher", data, metrics=[])})
     return "teacher"
 
 
@@ -449,7 +476,8 @@ class Progress:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"windows": None, "renderer": "bezier"}, {"windows": None, "renderer": "bezier-width-lab", "steps": 2}]
+    "options",
+    [{}, {"windows": None, "renderer": "bezier"}, {"windows": None, "renderer": "bezier-width-lab", "steps": 2}],
 )
 def test_a_teachers_strokes_are_learned(teacher, options):
     torch.manual_seed(1)
@@ -482,14 +510,18 @@ def test_the_loss_may_be_absolute():
     canvas, target, going = torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5), torch.ones(1, 3)
     assert drawer().loss(canvas, going, target, 1.0).item() == 0.25
     assert drawer(absolute=True).loss(canvas, going, target, 1.0).item() == 0.5
-    assert drawer(ink_weight=2.0, stop_cost=0.1).loss(canvas, going, target, 0.5).item() == pytest.approx(0.25 * 1.5 + 0.3)
+    assert drawer(ink_weight=2.0, stop_cost=0.1).loss(canvas, going, target, 0.5).item() == pytest.approx(
+        0.25 * 1.5 + 0.3
+    )
 
 
 def test_the_beginning_may_paint_at_half_the_size():
     model = drawer(windows=None, coarse=0.5).train()
     sizes = []
     rollout = model.rollout
-    model.rollout = lambda hint, renderer, drop, canvas: sizes.append(canvas.shape[-1]) or rollout(hint, renderer, drop, canvas)
+    model.rollout = lambda hint, renderer, drop, canvas: (
+        sizes.append(canvas.shape[-1]) or rollout(hint, renderer, drop, canvas)
+    )
     for step in (0, 40, 60):
         model._trainer = Progress(step)
         model.training_step({"image": lines(16, 16)}, 0).backward()

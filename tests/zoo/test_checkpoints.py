@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from tiny_files import has_mypaint
 import renderers
 import zoo
 from renderers import Drawing
-from zoo import checkpoints
-from zoo.checkpoints import CheckpointError
-from zoo.drawer import Drawer
-from zoo.painter import Painter
+from renderers.files import atomic_write
+from zoo.base.drawer import Drawer
+from zoo.base.painter import Painter
+from zoo.checkpoints import catalogue, loading
+from zoo.checkpoints.entry import CheckpointError
 
 NAMES = zoo.names()
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -36,7 +38,7 @@ def test_the_five_of_canvas_drawer_are_here():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_entry_is_complete(name):
-    e = checkpoints.entry(name)
+    e = catalogue.entry(name)
     assert renderers.get(e.renderer).name == e.renderer
     assert e.painter is None or e.painter in NAMES
     assert e.paper.startswith("https://")
@@ -55,8 +57,8 @@ def test_entry_is_complete(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_are_small_half_precision_and_only_what_inference_needs(name):
-    e = checkpoints.entry(name)
-    path = checkpoints.WEIGHTS / e.weights["file"]
+    e = catalogue.entry(name)
+    path = catalogue.WEIGHTS / e.weights["file"]
     assert path.stat().st_size == e.weights["bytes"] <= 24 << 20
     state = from_safetensors(path.read_bytes())
     assert {v.dtype for v in state.values() if v.is_floating_point()} == {torch.float16}
@@ -64,9 +66,9 @@ def test_weights_are_small_half_precision_and_only_what_inference_needs(name):
 
 
 def test_bundled_weights_are_listed_and_fit():
-    files = {p.name for p in checkpoints.WEIGHTS.glob("*.safetensors")}
-    assert files == {e.weights["file"] for e in checkpoints.entries().values()}
-    assert sum((checkpoints.WEIGHTS / f).stat().st_size for f in files) < 95 << 20
+    files = {p.name for p in catalogue.WEIGHTS.glob("*.safetensors")}
+    assert files == {e.weights["file"] for e in catalogue.entries().values()}
+    assert sum((catalogue.WEIGHTS / f).stat().st_size for f in files) < 95 << 20
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -98,13 +100,17 @@ def test_golden(name):
         if model.exact.name.startswith("mypaint") and not has_mypaint():
             pytest.skip("needs libmypaint and its brushes to look at the drawing")
         dark = isinstance(model, zoo.PainterAgent) and model.channels == 1  # its ink is black, on white paper
-        loose = 4 if isinstance(model, (zoo.PainterAgent, zoo.SARA)) else 1  # bristles fall elsewhere where a stroke moves by a hair
+        loose = (
+            4 if isinstance(model, (zoo.PainterAgent, zoo.SARA)) else 1
+        )  # bristles fall elsewhere where a stroke moves by a hair
         assert (got.render(64) - expected.render(64)).abs().mean() < 2e-3 * loose
         goal = image.float()[None, None] / 255
         goal = torch.nn.functional.interpolate(goal, (64, 64), mode="bilinear", antialias=True)[0]
         ink = 1 - got.render(64) if dark else got.render(64)
         limit = 0.8 if isinstance(model, zoo.PainterAgent) else 0.5  # hardly trained yet, and dots are not lines
-        copies = model.channels == 1 and (model.exact.channels == 1 or isinstance(model, zoo.PainterAgent))  # others give colours
+        copies = model.channels == 1 and (
+            model.exact.channels == 1 or isinstance(model, zoo.PainterAgent)
+        )  # others give colours
         assert not copies or ((ink - goal) ** 2).mean() < limit * (goal**2).mean()  # it does draw the input
     else:
         canvas = model.render(torch.tensor(golden["input"])[None], 64)[0, 0]
@@ -112,17 +118,17 @@ def test_golden(name):
 
 
 def test_names_are_in_the_readme_table_as_measured(tmp_path):
-    from zoo import table
+    from zoo.publishing import table
 
     readme = ROOT / "README.md"
     again = tmp_path / "README.md"
     again.write_text(readme.read_text())
-    table.write(again, list(checkpoints.entries().values()))
+    table.write(again, list(catalogue.entries().values()))
     assert again.read_text() == readme.read_text(), "run `zoo list --write README.md`"
 
 
 def test_table_needs_its_markers(tmp_path):
-    from zoo import table
+    from zoo.publishing import table
 
     (tmp_path / "README.md").write_text("no markers")
     with pytest.raises(ValueError, match="needs one line"):
@@ -132,10 +138,12 @@ def test_table_needs_its_markers(tmp_path):
 # --- saving and loading ---
 
 
-@pytest.mark.parametrize("make", [lambda: zoo.CanvasDrawer(steps=2, image_size=16, lstm=False), lambda: zoo.CanvasNetwork(width=8)])
+@pytest.mark.parametrize(
+    "make", [lambda: zoo.CanvasDrawer(steps=2, image_size=16, lstm=False), lambda: zoo.CanvasNetwork(width=8)]
+)
 def test_save_and_load(tmp_path, make):
     model = make()
-    folder = checkpoints.save(model, tmp_path / "mine", licence="MIT")
+    folder = loading.save(model, tmp_path / "mine", licence="MIT")
     assert {p.name for p in folder.iterdir()} == {"mine.safetensors", "config.json"}
     again = zoo.load(folder)
     assert type(again) is type(model)
@@ -148,7 +156,7 @@ def test_a_model_that_is_not_finite_is_not_saved(tmp_path):
     model = zoo.CanvasNetwork(width=4)
     model.net.net[0].weight.data[0, 0] = float("nan")
     with pytest.raises(CheckpointError, match=r"net\.net\.0\.weight are not finite"):
-        checkpoints.save(model, tmp_path / "x")
+        loading.save(model, tmp_path / "x")
 
 
 def test_loading_never_unpickles(zoo_list, monkeypatch):
@@ -164,7 +172,9 @@ def test_loading_never_unpickles(zoo_list, monkeypatch):
 
 
 def test_unknown_names():
-    with pytest.raises(CheckpointError, match=r"no checkpoint 'canvas-drawer-mnits' \(did you mean 'canvas-drawer-mnist.*'\?\)"):
+    with pytest.raises(
+        CheckpointError, match=r"no checkpoint 'canvas-drawer-mnits' \(did you mean 'canvas-drawer-mnist.*'\?\)"
+    ):
         zoo.load("canvas-drawer-mnits")
     with pytest.raises(CheckpointError, match="there are canvas-bezier"):
         zoo.load("zzz")
@@ -172,7 +182,7 @@ def test_unknown_names():
 
 def rewrite(zoo_list, change):
     """Change the tiny drawer's tensors, and the entry's checksum with them."""
-    entry = checkpoints.entry("tiny-drawer")
+    entry = catalogue.entry("tiny-drawer")
     path = zoo_list / entry.weights["file"]
     state = from_safetensors(path.read_bytes())
     change(state)
@@ -181,7 +191,7 @@ def rewrite(zoo_list, change):
     import hashlib
 
     weights = entry.weights | {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    checkpoints.write_entries({"tiny-drawer": replace(entry, weights=weights)})
+    catalogue.write_entries({"tiny-drawer": replace(entry, weights=weights)})
 
 
 @pytest.mark.parametrize(
@@ -203,7 +213,8 @@ def flip(data):
 
 
 @pytest.mark.parametrize(
-    ("damage", "message"), [(flip, "is corrupt: its sha256"), (lambda d: d[:999], "has 999 bytes, expected"), (None, "are missing")]
+    ("damage", "message"),
+    [(flip, "is corrupt: its sha256"), (lambda d: d[:999], "has 999 bytes, expected"), (None, "are missing")],
 )
 def test_damaged_files(zoo_list, damage, message):
     path = zoo_list / "tiny-drawer.safetensors"
@@ -220,7 +231,7 @@ def test_damaged_files(zoo_list, damage, message):
 def test_a_file_that_is_not_safetensors(tmp_path):
     import hashlib
 
-    folder = checkpoints.save(zoo.CanvasNetwork(width=4), tmp_path / "x")
+    folder = loading.save(zoo.CanvasNetwork(width=4), tmp_path / "x")
     config = json.loads((folder / "config.json").read_text())
     bad = b"\x80\x04cos\nsystem\n"
     (folder / "x.safetensors").write_bytes(bad)
@@ -242,7 +253,7 @@ def test_a_file_that_is_not_safetensors(tmp_path):
     ],
 )
 def test_hostile_configs(tmp_path, change, message):
-    folder = checkpoints.save(zoo.CanvasNetwork(width=4), tmp_path / "x")
+    folder = loading.save(zoo.CanvasNetwork(width=4), tmp_path / "x")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | change))
     with pytest.raises(CheckpointError, match=message):
@@ -270,8 +281,8 @@ def test_writing_is_atomic(tmp_path, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        checkpoints.atomic_write(target, b"new")
+        atomic_write(target, b"new")
     assert target.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["f"]

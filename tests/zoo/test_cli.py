@@ -20,7 +20,8 @@ from tiny_files import has_mypaint
 
 import zoo
 from renderers import Drawing
-from zoo import checkpoints, cli
+from zoo.checkpoints import catalogue, loading
+from zoo.cli import main as cli
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -58,7 +59,7 @@ def test_list_and_show(capsys):
     out = capsys.readouterr().out
     assert [line.split()[0] for line in out.splitlines()] == zoo.names()
     assert run("list", "--markdown") == 0
-    assert capsys.readouterr().out.count("| `") == sum(bool(e.metrics) for e in checkpoints.entries().values())
+    assert capsys.readouterr().out.count("| `") == sum(bool(e.metrics) for e in catalogue.entries().values())
     assert run("show", "canvas-bezier") == 0
     assert yaml.safe_load(capsys.readouterr().out)["cls"] == "CanvasNetwork"
 
@@ -73,7 +74,23 @@ def test_draw_every_format(zoo_list, picture, tmp_path, ending, capsys):
 
 def test_draw_a_sample_with_options(zoo_list, tmp_path):
     out = tmp_path / "a.json"
-    assert run("draw", "sample:astronaut", "--model", "tiny-drawer", "--tiles", 3, "--strokes", 1, "--ink", "dark", "--out", out) == 0
+    assert (
+        run(
+            "draw",
+            "sample:astronaut",
+            "--model",
+            "tiny-drawer",
+            "--tiles",
+            3,
+            "--strokes",
+            1,
+            "--ink",
+            "dark",
+            "--out",
+            out,
+        )
+        == 0
+    )
     drawing = Drawing.load(out)
     assert 1 <= len(drawing) <= 9
     assert drawing.renderer == "bezier-width"
@@ -97,7 +114,9 @@ def test_render(zoo_list, picture, tmp_path, capsys):
     assert Drawing.load(tmp_path / "q.json").renderer == "qbc"
     (tmp_path / "bad.json").write_text("[]")
     assert "not a drawing" in error(capsys, "render", tmp_path / "bad.json", "--out", tmp_path / "x.svg")
-    assert "did you mean 'bezier'" in error(capsys, "render", tmp_path / "d.json", "--renderer", "bezeir", "--out", tmp_path / "x.svg")
+    assert "did you mean 'bezier'" in error(
+        capsys, "render", tmp_path / "d.json", "--renderer", "bezeir", "--out", tmp_path / "x.svg"
+    )
 
 
 def test_every_bad_image_is_one_error_and_leaves_nothing(zoo_list, tmp_path, capsys):
@@ -105,7 +124,9 @@ def test_every_bad_image_is_one_error_and_leaves_nothing(zoo_list, tmp_path, cap
     out = tmp_path / "out"
     out.mkdir()
     for name, message in bad_files(tmp_path / "bad").items():
-        assert message in error(capsys, "draw", tmp_path / "bad" / name, "--model", "tiny-drawer", "--out", out / "a.svg")
+        assert message in error(
+            capsys, "draw", tmp_path / "bad" / name, "--model", "tiny-drawer", "--out", out / "a.svg"
+        )
     assert list(out.iterdir()) == []
 
 
@@ -166,15 +187,15 @@ def test_evaluate_writes_and_compares(zoo_list, data_root, capsys):
     assert "not measured before" in capsys.readouterr().out
     assert run("evaluate", "--all", "--write") == 0
     for name in ("tiny-canvas", "tiny-drawer"):
-        metric = checkpoints.entry(name).metrics[0]
+        metric = catalogue.entry(name).metrics[0]
         assert 0 < metric["value"] < 1
-    assert checkpoints.entry("tiny-drawer").metrics[0]["n"] == 24
+    assert catalogue.entry("tiny-drawer").metrics[0]["n"] == 24
     capsys.readouterr()
     assert run("evaluate", "--all") == 0
     assert capsys.readouterr().out.count(" ok") == 2
     path = zoo_list / "checkpoints.yaml"
     path.write_text(path.read_text().replace("value: 0.", "value: 1."))
-    checkpoints.entries.cache_clear()
+    catalogue.entries.cache_clear()
     assert run("evaluate", "tiny-drawer") == 1
     assert "differs by more than" in capsys.readouterr().out
 
@@ -189,12 +210,20 @@ def test_evaluate_measures_what_it_says(zoo_list, data_root):
     batch = data.on_after_batch_transfer(next(iter(data.test_dataloader())), 0)
     model = zoo.load("tiny-drawer")
     expected = ((model.exact.render(model.strokes(batch["image"]), 16) - batch["image"]) ** 2).mean().item()
-    assert checkpoints.entry("tiny-drawer").metrics[0]["value"] == pytest.approx(expected, abs=2e-6)
+    assert catalogue.entry("tiny-drawer").metrics[0]["value"] == pytest.approx(expected, abs=2e-6)
 
 
 # --- training ---
 
-TINY = ("--model", "CanvasDrawer", "--model.image_size=16", "--model.steps=2", "--data", "MNIST", "--data.image_size=16")
+TINY = (
+    "--model",
+    "CanvasDrawer",
+    "--model.image_size=16",
+    "--model.steps=2",
+    "--data",
+    "MNIST",
+    "--data.image_size=16",
+)
 
 
 def fit(tmp_path, *args):
@@ -225,12 +254,22 @@ def test_fit_export_load_draw(data_root, tmp_path, picture, capsys):
 
 def test_bundling_again_keeps_what_is_written_by_hand(zoo_list, data_root, tmp_path):
     """A maintainer's second training run replaces the weights, not the entry's texts."""
-    args = ("--init_from", "tiny-drawer", "--data", "MNIST", "--data.image_size=16", "--data.batch_size=8", "--trainer.max_steps=1")
+    args = (
+        "--init_from",
+        "tiny-drawer",
+        "--data",
+        "MNIST",
+        "--data.image_size=16",
+        "--data.batch_size=8",
+        "--trainer.max_steps=1",
+    )
     assert fit(tmp_path, *args) == 0
-    before = checkpoints.entry("tiny-drawer")
-    checkpoints.write_entries({"tiny-drawer": replace(before, data={"licence": "x"}, paper="https://p", training={"seed": 0})})
+    before = catalogue.entry("tiny-drawer")
+    catalogue.write_entries(
+        {"tiny-drawer": replace(before, data={"licence": "x"}, paper="https://p", training={"seed": 0})}
+    )
     assert run("export", ckpt(tmp_path), "--name", "tiny-drawer", "--bundle") == 0
-    after = checkpoints.entry("tiny-drawer")
+    after = catalogue.entry("tiny-drawer")
     assert after.weights != before.weights
     assert (after.data, after.paper, after.metrics) == ({"licence": "x"}, "https://p", before.metrics)
     assert after.training == {"seed": 0, "steps": 1}
@@ -279,7 +318,9 @@ def test_init_from_fine_tunes_on_a_folder(zoo_list, image_folder, tmp_path):
 
 
 def test_init_from_another_architecture_is_refused(zoo_list, data_root, tmp_path, capsys):
-    text = error_of_fit(capsys, tmp_path, "--init_from", "tiny-drawer", "--model.lstm=false", "--data", "MNIST", "--data.image_size=16")
+    text = error_of_fit(
+        capsys, tmp_path, "--init_from", "tiny-drawer", "--model.lstm=false", "--data", "MNIST", "--data.image_size=16"
+    )
     assert "another architecture" in text
     assert "did you mean" in error_of_fit(capsys, tmp_path, "--init_from", "tiny-drawr", "--data", "MNIST")
 
@@ -299,7 +340,9 @@ def test_options_that_a_model_does_not_have(zoo_list, tmp_path, capsys):
 def test_fit_names_a_missing_data_file(data_root, tmp_path, capsys):
     path = data_root / "mnist" / "train-images-idx3-ubyte.gz"
     path.write_bytes(b"no")
-    assert path.name in error_of_fit(capsys, tmp_path, "--model", "CanvasDrawer", "--data", "MNIST", "--trainer.max_steps=1")
+    assert path.name in error_of_fit(
+        capsys, tmp_path, "--model", "CanvasDrawer", "--data", "MNIST", "--trainer.max_steps=1"
+    )
 
 
 def of_mypaint(config, folder):
@@ -310,10 +353,12 @@ def of_mypaint(config, folder):
 
     options = config["data"]["init_args"]
     if "folder" in options:
-        stored.make(config["model"]["init_args"]["renderer"], 40, folder / options["root"] / options["folder"], processes=1)
+        stored.make(
+            config["model"]["init_args"]["renderer"], 40, folder / options["root"] / options["folder"], processes=1
+        )
         return []
     return [
-        f"--model.painter={checkpoints.save(zoo.NeuralPainterGAN(config['model']['init_args']['renderer'], width=4), folder / 'painter')}"
+        f"--model.painter={loading.save(zoo.NeuralPainterGAN(config['model']['init_args']['renderer'], width=4), folder / 'painter')}"
     ]
 
 
@@ -332,7 +377,13 @@ def test_recipes_train(recipe, data_root, zoo_list, tmp_path, monkeypatch):
     if "init_from" in config:
         small += ["--init_from=null"]
     if config["model"]["class_path"] == "zoo.SARA":
-        small += ["--model.image_size=16", "--model.width=0.125", "--model.painter=null", "--model.batch=2", "--model.updates=1"]
+        small += [
+            "--model.image_size=16",
+            "--model.width=0.125",
+            "--model.painter=null",
+            "--model.batch=2",
+            "--model.updates=1",
+        ]
         small += ["--model.warmup=0", "--model.episodes=4", "--data.image_size=16", "--trainer.precision=32"]
     elif config["model"]["class_path"] == "zoo.NeuralRenderer":
         small += ["--model.size=32", "--model.width=0.125", "--data.image_size=32"]
@@ -352,7 +403,7 @@ def test_recipes_train(recipe, data_root, zoo_list, tmp_path, monkeypatch):
 
 def test_every_recipe_has_its_checkpoint_or_says_why():
     recipes = {p.stem for p in (ROOT / "zoo" / "recipes").glob("*.yaml")}
-    assert {Path(e.training["recipe"]).stem for e in checkpoints.entries().values()} <= recipes
+    assert {Path(e.training["recipe"]).stem for e in catalogue.entries().values()} <= recipes
 
 
 @pytest.mark.realdata

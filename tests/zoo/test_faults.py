@@ -15,7 +15,9 @@ from pytorch_lightning import Trainer
 
 import datamodules
 import zoo
-from zoo import cli, guards, training
+from zoo.cli import main as cli
+from zoo.training import app as training
+from zoo.training import guards
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
@@ -23,7 +25,9 @@ from methods import METHODS, QUIET, images  # noqa: E402
 
 
 def fit(out, *args):
-    return training.main(["fit", *QUIET, "--trainer.logger=false", f"--trainer.default_root_dir={out}", *map(str, args)])
+    return training.main(
+        ["fit", *QUIET, "--trainer.logger=false", f"--trainer.default_root_dir={out}", *map(str, args)]
+    )
 
 
 def state(path):
@@ -34,7 +38,11 @@ def state(path):
 def test_a_run_resumed_in_mid_epoch_goes_on_as_if_nothing_had_been(method, tmp_path):
     """The same weights, optimiser and all, bit for bit, as of a run that was not stopped: also where it stops at an epoch's last batch."""
     options = METHODS[method](tmp_path)
-    every = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.every_n_train_steps=2", "--trainer.callbacks.save_top_k=-1"]
+    every = [
+        "--trainer.callbacks+=ModelCheckpoint",
+        "--trainer.callbacks.every_n_train_steps=2",
+        "--trainer.callbacks.save_top_k=-1",
+    ]
     fit(tmp_path / "whole", *options, *every, "--trainer.max_steps=12")
     saved = {state(p)["global_step"]: p for p in (tmp_path / "whole").rglob("*.ckpt")}
     expected = state(saved[12])
@@ -69,14 +77,25 @@ def test_the_command_line_saves_whole_checkpoints(tmp_path):
 def test_a_full_disk(tmp_path, capsys):
     """Training ends with one error that says what to do; the checkpoint before is whole, and the run goes on from it."""
     options = METHODS["canvas_drawer"](tmp_path)
-    every = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.every_n_train_steps=2", "--trainer.callbacks.save_top_k=-1"]
+    every = [
+        "--trainer.callbacks+=ModelCheckpoint",
+        "--trainer.callbacks.every_n_train_steps=2",
+        "--trainer.callbacks.save_top_k=-1",
+    ]
     fit(tmp_path / "small", *options, *every, "--trainer.max_steps=2")
     (last,) = (tmp_path / "small").rglob("*.ckpt")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (last.stat().st_size // 2, before[1]))  # no file may grow beyond
     try:
-        args = ["fit", *QUIET, "--trainer.logger=false", f"--trainer.default_root_dir={tmp_path / 'full'}", *options, *every]
+        args = [
+            "fit",
+            *QUIET,
+            "--trainer.logger=false",
+            f"--trainer.default_root_dir={tmp_path / 'full'}",
+            *options,
+            *every,
+        ]
         assert cli.main([*args, "--trainer.max_steps=6", f"--ckpt_path={last}"]) == 1
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -157,7 +176,19 @@ def test_a_worker_that_dies(tmp_path, monkeypatch, capsys):
     """One clear error, no hanging."""
     monkeypatch.setattr("datamodules.folder.Files", Deadly)
     options = METHODS["canvas_drawer"](tmp_path)
-    assert cli.main(["fit", *QUIET, "--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}", *options, "--data.workers=1"]) == 1
+    assert (
+        cli.main(
+            [
+                "fit",
+                *QUIET,
+                "--trainer.logger=false",
+                f"--trainer.default_root_dir={tmp_path}",
+                *options,
+                "--data.workers=1",
+            ]
+        )
+        == 1
+    )
     assert "DataLoader worker" in capsys.readouterr().err
 
 
@@ -185,14 +216,22 @@ def test_a_data_file_that_vanishes(tmp_path, capsys, workers):
 
 
 def wandb_options(tmp_path):
-    logger = ["--trainer.logger=WandbLogger", f"--trainer.logger.save_dir={tmp_path}", "--trainer.logger.project=zoo-tests"]
+    logger = [
+        "--trainer.logger=WandbLogger",
+        f"--trainer.logger.save_dir={tmp_path}",
+        "--trainer.logger.project=zoo-tests",
+    ]
     return ["fit", *QUIET, *logger, f"--trainer.default_root_dir={tmp_path}", "--trainer.max_epochs=1"]
 
 
 @pytest.fixture
 def wandb(tmp_path, monkeypatch):
     found = pytest.importorskip("wandb")
-    for name, value in {"WANDB_DIR": str(tmp_path), "WANDB_SILENT": "true", "WANDB_CACHE_DIR": str(tmp_path / "cache")}.items():
+    for name, value in {
+        "WANDB_DIR": str(tmp_path),
+        "WANDB_SILENT": "true",
+        "WANDB_CACHE_DIR": str(tmp_path / "cache"),
+    }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(guards, "WANDB_WAIT", 1)
     found.teardown()  # it reads the environment once

@@ -15,9 +15,9 @@ from datamodules import mnist, sketch_files
 from datamodules.base import DataError
 from datamodules.folder import Files
 from datamodules.pictures import Archive
-from zoo import export
-from zoo.checkpoints import CheckpointError
-from zoo.images import ImageError, read
+from zoo.base.images import ImageError, read
+from zoo.checkpoints.entry import CheckpointError
+from zoo.training import export
 
 
 def marked(path, offset, value):
@@ -31,7 +31,9 @@ def marked(path, offset, value):
     return path
 
 
-@pytest.mark.parametrize(("offset", "value"), [(6, 1), (4, 64), (8, 99)], ids=["encrypted", "a later version", "unknown compression"])
+@pytest.mark.parametrize(
+    ("offset", "value"), [(6, 1), (4, 64), (8, 99)], ids=["encrypted", "a later version", "unknown compression"]
+)
 def test_zip_headers(tmp_path, offset, value):
     whole = io.BytesIO()
     np.save(whole, np.zeros((1, 2, 2), np.uint8))
@@ -65,7 +67,11 @@ def test_a_tiff_without_dimensions(tmp_path):
 
 @pytest.mark.parametrize(
     "weights",
-    [{"file": None, "sha256": "", "bytes": 1}, {"file": "a", "sha256": None, "bytes": 1}, {"file": "a", "sha256": "", "bytes": "1"}],
+    [
+        {"file": None, "sha256": "", "bytes": 1},
+        {"file": "a", "sha256": None, "bytes": 1},
+        {"file": "a", "sha256": "", "bytes": "1"},
+    ],
 )
 def test_weights_of_no_kind(tmp_path, weights):
     with pytest.raises(CheckpointError, match="evil: weights"):

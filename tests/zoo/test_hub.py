@@ -18,8 +18,9 @@ from tiny_files import has_mypaint
 
 import zoo
 from renderers import Drawing
-from zoo import checkpoints, cli, hub
-from zoo.checkpoints import CheckpointError
+from zoo.checkpoints import catalogue, download, loading
+from zoo.checkpoints.entry import CheckpointError
+from zoo.cli import main as cli
 
 ROOT = Path(__file__).parent.parent.parent
 REPO = "me/tiny-drawer"
@@ -46,8 +47,15 @@ def test_publish(hub, zoo_list, capsys):
     assert repo.refs == {"main": commit, f"v{zoo.__version__}": commit}
     assert len(repo.commits) == 2  # the empty one, and this
     files = repo.commits[commit]
-    assert set(files) == {"README.md", "config.json", "golden.json", "pictures.png", "drawing.gif", "tiny-drawer.safetensors"}
-    assert checkpoints.entry("tiny-drawer").weights["hub"] == {"repo": REPO, "revision": commit}
+    assert set(files) == {
+        "README.md",
+        "config.json",
+        "golden.json",
+        "pictures.png",
+        "drawing.gif",
+        "tiny-drawer.safetensors",
+    }
+    assert catalogue.entry("tiny-drawer").weights["hub"] == {"repo": REPO, "revision": commit}
     for picture in ("pictures.png", "drawing.gif"):
         with Image.open(io.BytesIO(files[picture])) as image:
             image.seek(getattr(image, "n_frames", 1) - 1)
@@ -56,7 +64,7 @@ def test_publish(hub, zoo_list, capsys):
 
 def test_publishing_again_changes_nothing(published, zoo_list):
     before = dict(published.repos[REPO].refs)
-    checkpoints.write_entries({})
+    catalogue.write_entries({})
     assert cli.main(["publish", "tiny-drawer", "--to", "me"]) == 0
     assert published.repos[REPO].refs == before
     assert len(published.repos[REPO].commits) == 2
@@ -64,24 +72,24 @@ def test_publishing_again_changes_nothing(published, zoo_list):
 
 
 def test_a_tag_never_moves(published, zoo_list, capsys):
-    entry = checkpoints.entry("tiny-drawer")
-    checkpoints.write_entries({"tiny-drawer": replace(entry, deviations=["none"])})
+    entry = catalogue.entry("tiny-drawer")
+    catalogue.write_entries({"tiny-drawer": replace(entry, deviations=["none"])})
     assert cli.main(["publish", "tiny-drawer", "--to", "me"]) == 1
     assert "--tag" in capsys.readouterr().err
     assert len(published.repos[REPO].commits) == 2
     assert cli.main(["publish", "tiny-drawer", "--to", "me", "--tag", "v9"]) == 0
     assert published.asked("PUT") == 0  # the weights were there
-    assert checkpoints.entry("tiny-drawer").weights["hub"]["revision"] == published.repos[REPO].refs["v9"]
+    assert catalogue.entry("tiny-drawer").weights["hub"]["revision"] == published.repos[REPO].refs["v9"]
 
 
 @pytest.mark.parametrize("at", ["POST /api/repos/create", "PUT /lfs/", "/lfs/objects/batch", "/commit/main", "/tag/"])
 def test_publishing_may_be_interrupted_anywhere(hub, zoo_list, at, monkeypatch, capsys):
     """A failure at any request leaves nothing that is half there; the same command then finishes the work."""
-    monkeypatch.setattr("zoo.hub.TRIES", 1)
+    monkeypatch.setattr("zoo.checkpoints.download.TRIES", 1)
     hub.faults = [(at, 403)] * 8
     assert cli.main(["publish", "tiny-drawer", "--to", "me"]) == 1
     assert "could not publish me/tiny-drawer" in capsys.readouterr().err
-    assert "hub" not in checkpoints.entry("tiny-drawer").weights
+    assert "hub" not in catalogue.entry("tiny-drawer").weights
     assert all(set(files) == set() or len(files) == 6 for repo in hub.repos.values() for files in repo.commits.values())
     hub.faults = []
     assert cli.main(["publish", "tiny-drawer", "--to", "me"]) == 0
@@ -90,7 +98,7 @@ def test_publishing_may_be_interrupted_anywhere(hub, zoo_list, at, monkeypatch, 
 
 
 def test_publishing_waits_for_a_hub_that_recovers(hub, zoo_list, monkeypatch):
-    monkeypatch.setattr("zoo.hub.WAIT", 0)
+    monkeypatch.setattr("zoo.checkpoints.download.WAIT", 0)
     hub.faults = [("/refs", 503), ("/preupload/", 503), ("/tag/", 503)]
     assert cli.main(["publish", "tiny-drawer", "--to", "me"]) == 0
     assert len(hub.repos[REPO].commits) == 2
@@ -100,7 +108,7 @@ def test_dry_run_asks_nobody(hub, zoo_list, capsys):
     assert cli.main(["publish", "tiny-drawer", "--to", "me", "--dry-run"]) == 0
     assert "tiny-drawer.safetensors" in capsys.readouterr().out
     assert hub.requests == []
-    assert "hub" not in checkpoints.entry("tiny-drawer").weights
+    assert "hub" not in catalogue.entry("tiny-drawer").weights
 
 
 def test_the_card(published, zoo_list, tmp_path, monkeypatch):
@@ -118,10 +126,10 @@ def test_the_card(published, zoo_list, tmp_path, monkeypatch):
 
 
 def test_the_card_of_every_checkpoint_states_its_figures():
-    from zoo.card import page
+    from zoo.publishing.card import page
 
     for name in zoo.names():
-        found = checkpoints.find(name)
+        found = loading.find(name)
         if found.entry.renderer.startswith("mypaint") and not has_mypaint():
             continue  # its pictures are MyPaint's
         files = page(found.entry, found.path.read_bytes(), f"me/{name}", "v1")
@@ -136,10 +144,17 @@ def test_the_card_of_every_checkpoint_states_its_figures():
 
 
 def test_an_exported_folder_is_published_too(hub, tmp_path):
-    folder = checkpoints.save(zoo.CanvasNetwork(width=4), tmp_path / "mine", licence="CC0", data={"licence": "my own"})
+    folder = loading.save(zoo.CanvasNetwork(width=4), tmp_path / "mine", licence="CC0", data={"licence": "my own"})
     config = json.loads((folder / "config.json").read_text())
     config["metrics"] = [
-        {"name": "test/mse", "dataset": "mine", "split": "test", "value": 0.5, "n": 2, "data": {"class": "ImageFolder", "root": "/home/a"}}
+        {
+            "name": "test/mse",
+            "dataset": "mine",
+            "split": "test",
+            "value": 0.5,
+            "n": 2,
+            "data": {"class": "ImageFolder", "root": "/home/a"},
+        }
     ]
     (folder / "config.json").write_text(json.dumps(config))
     assert cli.main(["publish", str(folder), "--to", "me"]) == 0
@@ -196,9 +211,9 @@ def test_config_and_weights_are_of_one_commit(published, zoo_list):
     """Something else is published between the two requests: the older pair is loaded, not a mixture."""
     repo = published.repos[REPO]
     files = repo.commits[repo.refs["main"]]
-    config = hub.fetch(REPO, "config.json", None, False)
+    config = download.fetch(REPO, "config.json", None, False)
     repo.commit(files | {"tiny-drawer.safetensors": b"other"})
-    assert checkpoints.find(f"{REPO}@{config.parent.name}").path.read_bytes() == files["tiny-drawer.safetensors"]
+    assert loading.find(f"{REPO}@{config.parent.name}").path.read_bytes() == files["tiny-drawer.safetensors"]
 
 
 @pytest.mark.parametrize("fault", ["flip", "short"])
@@ -220,16 +235,22 @@ def test_a_config_that_is_damaged(published, zoo_list):
 
 
 def test_a_connection_cut_in_mid_file(published, zoo_list):
-    published.faults = [(f"GET /{REPO}/resolve/{published.repos[REPO].refs['main']}/tiny-drawer.safetensors", "cut")] * 2
+    published.faults = [
+        (f"GET /{REPO}/resolve/{published.repos[REPO].refs['main']}/tiny-drawer.safetensors", "cut")
+    ] * 2
     assert zoo.load(REPO)
     ranges = published.asked("tiny-drawer.safetensors")
     assert ranges >= 3  # it went on where it was cut
 
 
 def test_503_and_then_recovery(published, zoo_list, monkeypatch):
-    monkeypatch.setattr("zoo.hub.WAIT", 0)
+    monkeypatch.setattr("zoo.checkpoints.download.WAIT", 0)
     commit = published.repos[REPO].refs["main"]
-    published.faults = [("config.json", 503), ("config.json", 503), (f"GET /{REPO}/resolve/{commit}/tiny-drawer.safetensors", 503)]
+    published.faults = [
+        ("config.json", 503),
+        ("config.json", 503),
+        (f"GET /{REPO}/resolve/{commit}/tiny-drawer.safetensors", 503),
+    ]
     assert zoo.load(REPO)
 
 
@@ -276,11 +297,13 @@ def test_the_token_goes_to_no_other_host(published, zoo_list):
 
 
 def test_the_hub_is_away(published, zoo_list, monkeypatch):
-    monkeypatch.setattr("zoo.hub.TRIES", 1)
+    monkeypatch.setattr("zoo.checkpoints.download.TRIES", 1)
     zoo.load(REPO)
     nowhere = "http://127.0.0.1:9"
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", nowhere)
-    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", nowhere + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", nowhere + "/{repo_id}/resolve/{revision}/{filename}"
+    )
     assert zoo.load(REPO)  # from the cache
     with pytest.raises(CheckpointError, match=r"could not get config\.json of me/another"):
         zoo.load("me/another")
@@ -288,8 +311,8 @@ def test_the_hub_is_away(published, zoo_list, monkeypatch):
 
 def test_several_processes_download_once(published, zoo_list):
     commit = published.repos[REPO].refs["main"]
-    code = f"from zoo.hub import fetch; print(len(fetch({REPO!r}, 'tiny-drawer.safetensors', {commit!r}, False).read_bytes()))"
+    code = f"from zoo.checkpoints.download import fetch; print(len(fetch({REPO!r}, 'tiny-drawer.safetensors', {commit!r}, False).read_bytes()))"
     children = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) for _ in range(4)]
     sizes = {int(child.communicate(timeout=120)[0]) for child in children}
-    assert sizes == {checkpoints.entry("tiny-drawer").weights["bytes"]}
+    assert sizes == {catalogue.entry("tiny-drawer").weights["bytes"]}
     assert published.asked(f"GET /{REPO}/resolve/{commit}/tiny-drawer.safetensors") == 1

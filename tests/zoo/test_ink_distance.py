@@ -127,7 +127,9 @@ def test_every_term_is_that_of_a_slow_version(sigma, monkeypatch):
         length = float(ink.ink_length[b])
         assert float(off[b]) == pytest.approx(cost / length, rel=1e-3)
         assert float(long[b]) == pytest.approx(max(0, total / length - 0.5), rel=1e-3)
-        assert float(wide[b]) == pytest.approx(sum((w - float(ink.ink_width[b])) ** 2 for w in widths[b].tolist()) / 3, rel=1e-4)
+        assert float(wide[b]) == pytest.approx(
+            sum((w - float(ink.ink_width[b])) ** 2 for w in widths[b].tolist()) / 3, rel=1e-4
+        )
         sums = []
         for number, (dx, dy) in zip(at[b].tolist(), shift[b].tolist(), strict=True):
             place = number % 32 + dx, number // 32 + dy
@@ -189,7 +191,9 @@ def test_it_falls_where_a_curve_comes_nearer_and_a_blank_page_asks_for_short_cur
 # --- which renderers have curves ---
 
 
-@pytest.mark.parametrize("name", ["bezier", "bezier-width-lab", "qbc", "qbc-opaque", "pen", "pen-width", "line", "mypaint"])
+@pytest.mark.parametrize(
+    "name", ["bezier", "bezier-width-lab", "qbc", "qbc-opaque", "pen", "pen-width", "line", "mypaint"]
+)
 def test_curves_and_widths_are_those_of_the_outlines(name):
     renderer = renderers.get(name)
     strokes = renderer.actions.random(5, generator=torch.Generator().manual_seed(0))

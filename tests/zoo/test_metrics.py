@@ -8,7 +8,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import datamodules
 import zoo
-from zoo.metrics import pictures
+from zoo.base.metrics import pictures
 
 
 def test_against_scikit_image():
@@ -30,8 +30,13 @@ def test_against_scikit_image():
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_a_drawer_logs_them(image_folder, precision):
     torch.manual_seed(0)
-    model, data = zoo.CanvasDrawer(image_size=16, steps=2), datamodules.ImageFolder(str(image_folder), image_size=16, batch_size=2)
-    trainer = Trainer(accelerator="cpu", precision=precision, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    model, data = (
+        zoo.CanvasDrawer(image_size=16, steps=2),
+        datamodules.ImageFolder(str(image_folder), image_size=16, batch_size=2),
+    )
+    trainer = Trainer(
+        accelerator="cpu", precision=precision, logger=False, enable_checkpointing=False, enable_progress_bar=False
+    )
     (found,) = trainer.test(model, data, verbose=False)
     assert set(found) == {"test/mse", "test/psnr", "test/ssim", "test/painter_mse"}
     assert found["test/psnr"] == pytest.approx(-10 * np.log10(found["test/mse"]), rel=1e-4)

@@ -10,8 +10,8 @@ import renderers
 import zoo
 from datamodules import Strokes
 from datamodules.lines import line_art
-from zoo.images import ImageError, read
-from zoo.tiling import boxes, split
+from zoo.base.images import ImageError, read
+from zoo.base.tiling import boxes, split
 
 
 def tiny(**options):
@@ -58,7 +58,9 @@ def test_canvas_network_learns_a_batch():
 # --- drawer ---
 
 
-@pytest.mark.parametrize("options", [{}, {"lstm": False}, {"renderer": "bezier-width"}, {"renderer": "rectangle", "hint_channels": 3}])
+@pytest.mark.parametrize(
+    "options", [{}, {"lstm": False}, {"renderer": "bezier-width"}, {"renderer": "rectangle", "hint_channels": 3}]
+)
 def test_strokes(options):
     drawer = tiny(**options)
     images = torch.rand(2, drawer.channels, 16, 16)
@@ -117,7 +119,9 @@ def test_learning_through_a_painter_leaves_it_frozen(zoo_list):
 
 
 def test_a_painter_of_another_renderer_is_refused(zoo_list):
-    with pytest.raises(ValueError, match="'tiny-canvas' cannot teach a drawer of 'pen': it is a CanvasNetwork of 'bezier'"):
+    with pytest.raises(
+        ValueError, match="'tiny-canvas' cannot teach a drawer of 'pen': it is a CanvasNetwork of 'bezier'"
+    ):
         _ = tiny(renderer="pen", painter="tiny-canvas").painter
     with pytest.raises(ValueError, match="it is a CanvasDrawer"):
         _ = tiny(painter="tiny-drawer").painter
@@ -151,16 +155,26 @@ def test_draw_keeps_the_aspect_and_takes_options(digit):
     wide = np.pad(digit, ((0, 0), (0, 28)))
     assert drawer.draw(wide).aspect == 2.0
     assert len(drawer.draw(wide, strokes=2)) == 2
-    torch.testing.assert_close(drawer.draw(255 - digit).strokes, drawer.draw(digit).strokes, atol=1e-4, rtol=0)  # ink: auto
-    torch.testing.assert_close(drawer.draw(255 - digit, ink="dark").strokes, drawer.draw(digit, ink="light").strokes, atol=1e-4, rtol=0)
-    for bad, message in (({"strokes": 0}, "at least 1"), ({"tiles": 0}, "1 to 64"), ({"ink": "red"}, "auto, light, dark, lines")):
+    torch.testing.assert_close(
+        drawer.draw(255 - digit).strokes, drawer.draw(digit).strokes, atol=1e-4, rtol=0
+    )  # ink: auto
+    torch.testing.assert_close(
+        drawer.draw(255 - digit, ink="dark").strokes, drawer.draw(digit, ink="light").strokes, atol=1e-4, rtol=0
+    )
+    for bad, message in (
+        ({"strokes": 0}, "at least 1"),
+        ({"tiles": 0}, "1 to 64"),
+        ({"ink": "red"}, "auto, light, dark, lines"),
+    ):
         with pytest.raises(ValueError, match=message):
             drawer.draw(digit, **bad)
 
 
 def test_photographs_are_turned_to_lines():
     drawer = tiny()
-    photo, digit = (torch.nn.functional.interpolate(x, (64, 64)) for x in (read("sample:chelsea", 1), torch.eye(32)[None, None]))
+    photo, digit = (
+        torch.nn.functional.interpolate(x, (64, 64)) for x in (read("sample:chelsea", 1), torch.eye(32)[None, None])
+    )
     lines = drawer.prepare(photo)
     torch.testing.assert_close(lines, line_art(photo))
     assert 0 <= lines.min() <= lines.max() <= 1

@@ -15,7 +15,8 @@ import zoo
 from datamodules import Strokes, stored
 from datamodules.base import DataError
 from renderers import Drawing
-from zoo import checkpoints, cli
+from zoo.checkpoints import catalogue, loading
+from zoo.cli import main as cli
 from zoo.neural_painter import agent as agents
 from zoo.neural_painter import classifiers, paintings
 from zoo.neural_painter.networks import SIDE, Guide
@@ -158,7 +159,9 @@ def zoo_data(folder):
 
 
 def test_strokes_of_another_renderer_are_refused(folder):
-    with pytest.raises(ValueError, match="holds strokes of 'qbc' at 64²; this painter learns those of 'mypaint' at 64²"):
+    with pytest.raises(
+        ValueError, match="holds strokes of 'qbc' at 64²; this painter learns those of 'mypaint' at 64²"
+    ):
         fit(zoo.NeuralPainterGAN("mypaint", width=4), zoo_data(folder), 1)
 
 
@@ -195,14 +198,16 @@ def test_painters_are_measured():
 def painters(zoo_list):
     for name, renderer in (("tiny-gan", "qbc"), ("tiny-mypaint", "mypaint")):
         model = gan(renderer)
-        data = checkpoints.pack(model)
+        data = loading.pack(model)
         (zoo_list / f"{name}.safetensors").write_bytes(data)
-        checkpoints.write_entries({name: checkpoints.describe(model, name, data)})
+        catalogue.write_entries({name: loading.describe(model, name, data)})
 
 
 def tiny(**options):
     torch.manual_seed(0)
-    return zoo.PainterAgent(**({"renderer": "qbc", "painter": "tiny-gan", "steps": 3, "image_size": 32, "channels": 3} | options)).eval()
+    return zoo.PainterAgent(
+        **({"renderer": "qbc", "painter": "tiny-gan", "steps": 3, "image_size": 32, "channels": 3} | options)
+    ).eval()
 
 
 @pytest.mark.parametrize("connected", [False, True])
@@ -249,7 +254,11 @@ def test_dark_and_light_ink_are_the_same_to_it(painters, digit):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"renderer": "pen"}, "have none"), ({"image_size": 40}, "a multiple of 16"), ({"human": 0.5}, "the demonstrations are 8 connected")],
+    [
+        ({"renderer": "pen"}, "have none"),
+        ({"image_size": 40}, "a multiple of 16"),
+        ({"human": 0.5}, "the demonstrations are 8 connected"),
+    ],
 )
 def test_agents_that_cannot_be(options, message):
     with pytest.raises(ValueError, match=message):
@@ -266,7 +275,7 @@ def test_images_of_another_size_are_refused(painters):
 
 def test_an_agent_of_human_strokes_is_saved_and_loaded(painters, tmp_path):
     agent = tiny(renderer="mypaint", painter="tiny-mypaint", steps=8, channels=1, connected=True, human=0.5)
-    again = zoo.load(checkpoints.save(agent, tmp_path / "agent"))
+    again = zoo.load(loading.save(agent, tmp_path / "agent"))
     assert again.lesson.shape == (10, 8, 12)
 
 
@@ -279,7 +288,9 @@ def test_demonstrations_are_connected_drawings():
 
 
 def test_the_lesson_is_learned_by_heart(painters):
-    agent = tiny(renderer="mypaint", painter="tiny-mypaint", steps=8, channels=1, connected=True, human=1.0, image_size=64)
+    agent = tiny(
+        renderer="mypaint", painter="tiny-mypaint", steps=8, channels=1, connected=True, human=1.0, image_size=64
+    )
     images = torch.rand(10, 1, 1, 1).expand(-1, 1, 64, 64) * torch.rand(10, 1, 64, 64)
     batch = {"image": images, "label": torch.arange(10)}
     optimizer = torch.optim.Adam(agent.net.parameters(), 3e-3)
@@ -331,7 +342,7 @@ def test_squeezenet_has_the_shape_of_torchvisions():
 
 @pytest.mark.realdata
 def test_squeezenet_knows_a_cat():
-    from zoo.images import read
+    from zoo.base.images import read
 
     model = classifiers.squeezenet()
     seen = classifiers.judge(
@@ -380,7 +391,10 @@ def test_the_official_file_is_checked(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("which", "message"),
-    [(Tiny(7), r"scores \(B, 1000\); Tiny gave \(1, 7\)"), ("resnet1", "no classifier 'resnet1': there is squeezenet1_1|resnet1")],
+    [
+        (Tiny(7), r"scores \(B, 1000\); Tiny gave \(1, 7\)"),
+        ("resnet1", "no classifier 'resnet1': there is squeezenet1_1|resnet1"),
+    ],
 )
 def test_wrong_classifiers(which, message):
     with pytest.raises((ValueError, KeyError), match=message):
@@ -389,7 +403,9 @@ def test_wrong_classifiers(which, message):
 
 def test_classes_by_name():
     assert len(classifiers.labels()) == len(set(classifiers.labels())) == 1000
-    assert classifiers.class_number("Pineapple") == classifiers.class_number("953") == classifiers.class_number(953) == 953
+    assert (
+        classifiers.class_number("Pineapple") == classifiers.class_number("953") == classifiers.class_number(953) == 953
+    )
     assert classifiers.class_number("great_white_shark") == 2
     with pytest.raises(ValueError, match=r"no class 'pinaple' \(did you mean 'pineapple'\?\)"):
         classifiers.class_number("pinaple")
@@ -438,7 +454,10 @@ def test_its_drawing_is_the_same_strokes():
 
 def test_the_real_program_may_be_shown_with_the_gradients_of_the_painter():
     generators = [torch.Generator().manual_seed(0) for _ in range(2)]
-    dream, real = (paintings.Painting(gan(), 1, 2, 3, 32, real=r, generator=g) for r, g in zip((False, True), generators, strict=True))
+    dream, real = (
+        paintings.Painting(gan(), 1, 2, 3, 32, real=r, generator=g)
+        for r, g in zip((False, True), generators, strict=True)
+    )
     drawing = real.drawing()
     torch.testing.assert_close(real(), drawing.exact().render(drawing.strokes[None], (64, 96)))
     weight = torch.rand(1, 3, 64, 96)
@@ -527,7 +546,9 @@ def test_stylize_paints_any_aspect(digit):
     wide = np.stack([np.pad(digit, ((0, 0), (0, 28)))] * 3, -1)
     seen = []
     watch = lambda step, loss, painting: seen.append((loss, painting.height, painting.width))  # noqa: E731
-    drawing = zoo.stylize(wide, gan(), red_classifier(), layer="features", size=128, strokes=3, steps=25, lr=0.3, watch=watch)
+    drawing = zoo.stylize(
+        wide, gan(), red_classifier(), layer="features", size=128, strokes=3, steps=25, lr=0.3, watch=watch
+    )
     assert drawing.aspect == 2.0
     assert seen[0][1:] == (64, 128)
     assert len(drawing) == 9
@@ -554,7 +575,7 @@ def test_views_of_a_picture():
 def command(tmp_path, monkeypatch, capsys):
     """`zoo …` in a folder with a tiny painter of qbc, and a classifier that likes red. Returns status and what was printed."""
     monkeypatch.chdir(tmp_path)
-    checkpoints.save(gan(), tmp_path / "painter")
+    loading.save(gan(), tmp_path / "painter")
     monkeypatch.setattr(classifiers, "squeezenet", red_classifier)
 
     def run(*args):
@@ -567,17 +588,42 @@ def command(tmp_path, monkeypatch, capsys):
 
 def test_visualize_from_the_command_line(command, tmp_path):
     status, out = command(
-        "visualize", "pineapple", "--strokes", "2", "--steps", "7", "--preview", "p.png", "--out", "p.gif", "--size", "64"
+        "visualize",
+        "pineapple",
+        "--strokes",
+        "2",
+        "--steps",
+        "7",
+        "--preview",
+        "p.png",
+        "--out",
+        "p.gif",
+        "--size",
+        "64",
     )
     assert (status, "squeezenet1_1 sees pineapple in it with p =" in out) == (0, True)
     with Image.open(tmp_path / "p.gif") as gif, Image.open(tmp_path / "p.png") as preview:
         assert gif.n_frames > 5
         assert preview.size == (64, 64)
     status, out = command(
-        "visualize", "pineapple", "953", "--grid", "2", "--steps", "1", "--palette", "ff0000", "#0000ff", "--out", "p.json"
+        "visualize",
+        "pineapple",
+        "953",
+        "--grid",
+        "2",
+        "--steps",
+        "1",
+        "--palette",
+        "ff0000",
+        "#0000ff",
+        "--out",
+        "p.json",
     )
     assert status == 0
-    assert {tuple(c) for c in Drawing.load(tmp_path / "p.json").strokes[:, -3:].tolist()} <= {(1.0, 0.0, 0.0), (0.0, 0.0, 1.0)}
+    assert {tuple(c) for c in Drawing.load(tmp_path / "p.json").strokes[:, -3:].tolist()} <= {
+        (1.0, 0.0, 0.0),
+        (0.0, 0.0, 1.0),
+    }
 
 
 def test_stylize_from_the_command_line(command, tmp_path, digit):

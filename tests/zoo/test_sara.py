@@ -15,11 +15,12 @@ import renderers
 import zoo
 from datamodules import Strokes
 from renderers import Drawing
-from zoo import guards, training
+from zoo.base.tiling import Windows
 from zoo.sara.networks import Actor, Critic, Discriminator, Rasteriser, folded
 from zoo.sara.painting import choose
 from zoo.sara.replay import Replay, Transitions
-from zoo.tiling import Windows
+from zoo.training import app as training
+from zoo.training import guards
 
 sys.path.append(str(Path(__file__).parent.parent.parent / "benchmarks"))
 from methods import METHODS, QUIET, images
@@ -28,7 +29,9 @@ from methods import METHODS, QUIET, images
 def tiny(**options):
     """A small SARA that is ready to learn, outside a trainer."""
     torch.manual_seed(0)
-    model = zoo.SARA(**({"image_size": 16, "width": 0.125, "steps": 3, "bundle": 2, "batch": 4, "reward": "l2"} | options))
+    model = zoo.SARA(
+        **({"image_size": 16, "width": 0.125, "steps": 3, "bundle": 2, "batch": 4, "reward": "l2"} | options)
+    )
     model.configure_model()
     return model
 
@@ -56,7 +59,9 @@ def test_rasteriser(size, width):
     assert 0 <= alpha.min() <= alpha.max() <= 1
 
 
-@pytest.mark.parametrize(("size", "width", "message"), [(16, 1, "size is 16"), (96, 1, "size is 96"), (64, 0.3, "width is 0.3")])
+@pytest.mark.parametrize(
+    ("size", "width", "message"), [(16, 1, "size is 16"), (96, 1, "size is 96"), (64, 0.3, "width is 0.3")]
+)
 def test_rasterisers_that_cannot_be(size, width, message):
     with pytest.raises(ValueError, match=message):
         Rasteriser(4, size, width)
@@ -133,7 +138,9 @@ def test_a_neural_renderer_learns_a_batch():
     painter = zoo.NeuralRenderer("circle", size=32, width=0.25)
     painter.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
     batch = Strokes("circle", reset=1, batch_size=8, image_size=32, fixed={"red": 1, "green": 1, "blue": 1}).rollouts(0)
-    assert torch.equal(batch["next"][:, 0], renderers.get("circle").opacity(batch["action"], 32, 32))  # white on black: the opacity
+    assert torch.equal(
+        batch["next"][:, 0], renderers.get("circle").opacity(batch["action"], 32, 32)
+    )  # white on black: the opacity
     losses = overfit(painter, batch, 150, 2e-3)
     assert losses[-1] < 0.15 * losses[0]
 
@@ -171,7 +178,11 @@ def test_replay_gives_back_what_it_was_given():
         for i, slot in enumerate(slots.tolist()):
             canvases, target, actions = torch.rand(3, 3, 4, 4), torch.rand(3, 4, 4), torch.rand(2, 3)
             seen[first + i] = canvases, target, actions
-            replay.canvases[slot], replay.targets[slot], replay.actions[slot] = Replay.whole(canvases), Replay.whole(target), actions
+            replay.canvases[slot], replay.targets[slot], replay.actions[slot] = (
+                Replay.whole(canvases),
+                Replay.whole(target),
+                actions,
+            )
             replay.tiles[slot] = 10 * (first + i) + torch.arange(2)
     assert len(replay) == 5
     found = set()
@@ -251,7 +262,9 @@ def test_losses_are_those_of_the_slow_way(options):
                 critic.append((model.critic(before, after, target, t(1)) - rest) ** 2)
                 actor[-1] = actor[-1] - model.critic(before, painted, target, t(1))
         else:
-            critic.append((model.critic(before, action, target, t(0)) - model.reward(before, after, target) - rest) ** 2)
+            critic.append(
+                (model.critic(before, action, target, t(0)) - model.reward(before, after, target) - rest) ** 2
+            )
             actor.append(-model.critic(before, chosen, target, t(0)))
     assert ("critic" in losses) != greedy
     if critic:
@@ -260,7 +273,9 @@ def test_losses_are_those_of_the_slow_way(options):
     for name, loss in losses.items():
         model.zero_grad()
         loss.backward(retain_graph=True)
-        touched = {k.split(".")[0] for k, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+        touched = {
+            k.split(".")[0] for k, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0
+        }
         assert touched == {name}
 
 
@@ -321,7 +336,13 @@ def test_only_the_actor_is_published(tmp_path):
 
 
 def test_resuming_with_other_sizes_is_refused(tmp_path):
-    options = ["fit", *QUIET, "--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}", *METHODS["sara"](tmp_path)]
+    options = [
+        "fit",
+        *QUIET,
+        "--trainer.logger=false",
+        f"--trainer.default_root_dir={tmp_path}",
+        *METHODS["sara"](tmp_path),
+    ]
     training.main([*options, "--trainer.max_steps=2"])
     (ckpt,) = tmp_path.rglob("*.ckpt")
     for change, kept in (("steps=4", "steps=3"), ("image_size=32", "image_size=16"), ("lr=1", "lr=0.0003")):
@@ -346,7 +367,9 @@ def test_a_discriminator_that_diverges_ends_the_run_and_keeps_the_last_good_chec
     good = ModelCheckpoint(dirpath=tmp_path, every_n_train_steps=1, filename="good", enable_version_counter=False)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "limit_val_batches": 0}
     callbacks = [Diverge(), guards.FiniteGradients(limit=4), good]
-    trainer = Trainer(accelerator="cpu", max_steps=20, callbacks=callbacks, plugins=[guards.AtomicCheckpoints()], **quiet)
+    trainer = Trainer(
+        accelerator="cpu", max_steps=20, callbacks=callbacks, plugins=[guards.AtomicCheckpoints()], **quiet
+    )
     with pytest.raises(RuntimeError, match=r"discriminator.* not finite, so this checkpoint is not saved"):
         trainer.fit(model, data)
     kept = torch.load(tmp_path / "good.ckpt", weights_only=True)
@@ -399,7 +422,11 @@ def test_the_rest_goes_to_the_worst_tiles():
     images[0, :, 8:16, 16:24] = 4 * torch.rand(3, 8, 8)  # the second tile of row 1 … of image 0, far from any canvas
     _, canvases, tiles = model.episode(images, model.exact)
     for image, canvas, chosen in zip(images, canvases[5], tiles[:, 5:].tolist(), strict=True):
-        error = [(canvas - image)[:, y : y + 8, x : x + 8].square().mean().item() for y in range(0, 32, 8) for x in range(0, 32, 8)]
+        error = [
+            (canvas - image)[:, y : y + 8, x : x + 8].square().mean().item()
+            for y in range(0, 32, 8)
+            for x in range(0, 32, 8)
+        ]
         assert chosen == sorted(range(16), key=lambda i: -error[i])[:3]
     assert tiles[0, 5] == 6
 
@@ -428,7 +455,9 @@ def test_levels_learn_from_what_the_actor_saw():
         d = model.moments[t][0]
         y, x, side = k // d * 32 // d, k % d * 32 // d, 32 // d
         for whole, near in ((before, seen.before), (after, seen.after), (target, seen.target)):
-            torch.testing.assert_close(near[i], zoo.sara.sara.resize(whole[i : i + 1, :, y : y + side, x : x + side], 16)[0])
+            torch.testing.assert_close(
+                near[i], zoo.sara.sara.resize(whole[i : i + 1, :, y : y + side, x : x + side], 16)[0]
+            )
     losses = model.losses(Transitions(before, after, target, torch.rand(5, 26), step, tile))
     chosen = model.actor(seen.before, seen.target, torch.tensor([model.moments[t][1] for t in step.tolist()]))
     expected = -model.reward(seen.before, model.imagine(seen.before, chosen), seen.target).mean()
@@ -453,7 +482,9 @@ def test_fewer_strokes_than_the_rest():
     assert len(model.draw(photo(), tiles=2)) == 5 * 16
 
 
-@pytest.mark.parametrize("options", [{"levels": [1, 1], "steps": 22}, {"levels": [1, 1], "steps": 4}, LEVELS | {"discount": 0.9}])
+@pytest.mark.parametrize(
+    "options", [{"levels": [1, 1], "steps": 22}, {"levels": [1, 1], "steps": 4}, LEVELS | {"discount": 0.9}]
+)
 def test_levels_that_cannot_be(options):
     with pytest.raises(ValueError, match=r"levels .* with discount 0"):
         tiny(**({"discount": 0.0} | options))
@@ -488,7 +519,9 @@ def test_the_canvas_that_tiles_are_painted_on_is_that_of_the_drawing(tiles, monk
     assert (whole - canvas).abs().mean() < 1e-3
     assert (whole - canvas).abs().max() < 0.05
     alone = Drawing(drawing.strokes[:6], "line", drawing.aspect)
-    assert (model.exact.render(alone.strokes[None], tuple(canvas.shape[-2:])) - canvas).abs().mean() > 0.01  # tiles did paint
+    assert (
+        model.exact.render(alone.strokes[None], tuple(canvas.shape[-2:])) - canvas
+    ).abs().mean() > 0.01  # tiles did paint
 
 
 @pytest.mark.parametrize(("tiles", "options"), [(1, {}), (2, {}), (1, LEVELS), (2, REST)])
@@ -537,7 +570,11 @@ def test_paintings_that_cannot_be(options, message):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"reward": "l3"}, "expected wgan or l2"), ({"bundle": 0}, "must be at least 1"), ({"discount": 2.0}, "discount is 2")],
+    [
+        ({"reward": "l3"}, "expected wgan or l2"),
+        ({"bundle": 0}, "must be at least 1"),
+        ({"discount": 2.0}, "discount is 2"),
+    ],
 )
 def test_saras_that_cannot_be(options, message):
     with pytest.raises(ValueError, match=message):
@@ -554,8 +591,13 @@ def test_windows_cover_the_canvas_once(tiles):
     torch.testing.assert_close(windows.canvas, canvas)
     seen = []
     for phase in windows.phases:
-        for tile, (left, top, right, bottom) in zip(windows.inner(windows.get(phase)), windows.boxes(phase), strict=True):
-            (y0, y1), (x0, x1) = ((round(v * 8 * tiles) for v in (top, bottom)), (round(v * 12 * tiles) for v in (left, right)))
+        for tile, (left, top, right, bottom) in zip(
+            windows.inner(windows.get(phase)), windows.boxes(phase), strict=True
+        ):
+            (y0, y1), (x0, x1) = (
+                (round(v * 8 * tiles) for v in (top, bottom)),
+                (round(v * 12 * tiles) for v in (left, right)),
+            )
             torch.testing.assert_close(tile, canvas[0, :, y0:y1, x0:x1])
             seen.append((left, top))
     assert len(set(seen)) == len(seen) == tiles**2

@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning import Trainer
 
 import zoo
-from zoo import cli
+from zoo.cli import main as cli
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
@@ -53,24 +53,37 @@ def test_metrics_are_those_of_one_process(two_processes, run):
     name, _, variant = run.partition("-")
     ckpt = next((two_processes["out"] / run).rglob("*.ckpt"))
     options = METHODS[name](two_processes["out"] / "data0") + (["--model.conditional=false"] if variant else [])
-    from zoo import training
+    from zoo.training import app as training
 
-    alone = training.main(["validate", *QUIET, "--trainer.logger=false", f"--ckpt_path={ckpt}", *options]).trainer.callback_metrics
+    alone = training.main(
+        ["validate", *QUIET, "--trainer.logger=false", f"--ckpt_path={ckpt}", *options]
+    ).trainer.callback_metrics
     for key, value in one["metrics"].items():
         assert value == pytest.approx(float(alone[key]), rel=1e-4), key
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_bf16_and_accumulated_gradients(method, tmp_path):
-    from zoo import training
+    from zoo.training import app as training
 
     each = 1 if method == "sara" else 2  # it makes its own batches, from a replay
     options = [f"--trainer.accumulate_grad_batches={each}", "--trainer.precision=bf16-mixed", "--trainer.max_steps=4"]
-    args = ["fit", *QUIET, f"--trainer.default_root_dir={tmp_path}", "--trainer.logger=false", *options, *METHODS[method](tmp_path)]
+    args = [
+        "fit",
+        *QUIET,
+        f"--trainer.default_root_dir={tmp_path}",
+        "--trainer.logger=false",
+        *options,
+        *METHODS[method](tmp_path),
+    ]
     done = training.main(args)
     assert done.trainer.global_step == 4
     assert done.trainer.fit_loop.epoch_loop.batch_progress.total.processed == 4 * each
-    assert all(v.isfinite().all() and v.dtype == torch.float32 for v in done.model.state_dict().values() if v.is_floating_point())
+    assert all(
+        v.isfinite().all() and v.dtype == torch.float32
+        for v in done.model.state_dict().values()
+        if v.is_floating_point()
+    )
     assert all(torch.isfinite(v) for v in done.trainer.callback_metrics.values())
 
 
@@ -112,7 +125,13 @@ def slurm(tmp_path, tasks):
     for name, text in (("srun", SRUN), ("zoo", f'#!/bin/bash\nexec "{sys.executable}" -m zoo "$@"\n')):
         (tmp_path / "bin" / name).write_text(text)
         (tmp_path / "bin" / name).chmod(0o755)
-    names = {"NTASKS": tasks, "NTASKS_PER_NODE": tasks, "NNODES": 1, "JOB_ID": 40000 + os.getpid() % 9000, "JOB_NAME": "zoo"}
+    names = {
+        "NTASKS": tasks,
+        "NTASKS_PER_NODE": tasks,
+        "NNODES": 1,
+        "JOB_ID": 40000 + os.getpid() % 9000,
+        "JOB_NAME": "zoo",
+    }
     names |= {"PROCID": 0, "LOCALID": 0, "NODEID": 0, "NODELIST": "127.0.0.1"}
     path = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "MASTER_ADDR": "127.0.0.1", "PYTHONPATH": str(ROOT)}
     return ENVIRONMENT | path | {f"SLURM_{k}": str(v) for k, v in names.items()}
@@ -137,16 +156,35 @@ def test_mis_set_slurm_tasks_are_refused(tmp_path, monkeypatch, tasks, devices, 
         if name.startswith("SLURM_"):
             monkeypatch.setenv(name, value)
     root = images(tmp_path / "i")
-    model = ["--model", "CanvasDrawer", "--model.image_size=16", "--data", "ImageFolder", f"--data.root={root}", "--data.image_size=16"]
-    assert cli.main(["fit", *QUIET, f"--trainer.devices={devices}", f"--trainer.default_root_dir={tmp_path}", *model]) == 1
-    ours, lightnings = rf"SLURM starts {tasks} processes, but .* ask for {devices} × 1", rf"--ntasks-per-node={tasks}` does not match"
+    model = [
+        "--model",
+        "CanvasDrawer",
+        "--model.image_size=16",
+        "--data",
+        "ImageFolder",
+        f"--data.root={root}",
+        "--data.image_size=16",
+    ]
+    assert (
+        cli.main(["fit", *QUIET, f"--trainer.devices={devices}", f"--trainer.default_root_dir={tmp_path}", *model]) == 1
+    )
+    ours, lightnings = (
+        rf"SLURM starts {tasks} processes, but .* ask for {devices} × 1",
+        rf"--ntasks-per-node={tasks}` does not match",
+    )
     assert re.search(ours if devices == 1 else f"{ours}|{lightnings}", capsys.readouterr().err)
 
 
 def test_mis_set_torchrun_is_refused(monkeypatch):
-    from zoo.guards import check_launch
+    from zoo.training.guards import check_launch
 
-    for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "GROUP_RANK": "0"}.items():
+    for name, value in {
+        "TORCHELASTIC_RUN_ID": "x",
+        "WORLD_SIZE": "2",
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "GROUP_RANK": "0",
+    }.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match="torchrun starts 2 processes"):
         check_launch(Trainer(accelerator="cpu", devices=1, logger=False))

@@ -24,9 +24,10 @@ from datamodules import mnist, omniglot, sketch_files
 from datamodules.base import DataError
 from datamodules.folder import Files
 from renderers.drawing import Drawing, DrawingError
-from zoo import checkpoints, cli
-from zoo.checkpoints import CheckpointError
-from zoo.images import ImageError, read
+from zoo.base.images import ImageError, read
+from zoo.checkpoints import catalogue, loading
+from zoo.checkpoints.entry import CheckpointError
+from zoo.cli import main as cli
 
 REACHED = "the hostile code ran"
 
@@ -52,7 +53,11 @@ def trap(tmp_path):
 @pytest.fixture(autouse=True)
 def small_memory():
     """At most 3 GiB more than now; a bomb that goes off becomes a MemoryError."""
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if Path("/proc/self/statm").exists() else None
+    used = (
+        int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        if Path("/proc/self/statm").exists()
+        else None
+    )
     before = resource.getrlimit(resource.RLIMIT_AS)
     if used:
         resource.setrlimit(resource.RLIMIT_AS, (used + (3 << 30), before[1]))
@@ -65,7 +70,7 @@ def small_memory():
 
 def folder(tmp_path, data, **changes):
     """A checkpoint's folder with these bytes as weights, and the sum that belongs to them."""
-    made = checkpoints.save(zoo.CanvasNetwork(width=4), tmp_path / "evil")
+    made = loading.save(zoo.CanvasNetwork(width=4), tmp_path / "evil")
     config = json.loads((made / "config.json").read_text()) | changes
     if data is not None:
         config["weights"] |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -86,7 +91,10 @@ def lying_header(**entries):
         lying_header(w={"dtype": "F32", "shape": [4], "data_offsets": [0, 1 << 60]}),
         lying_header(w={"dtype": "F32", "shape": [-4], "data_offsets": [0, 16]}),
         lying_header(w={"dtype": "F32", "shape": [1 << 62, 4], "data_offsets": [0, 16]}),
-        lying_header(w={"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}, v={"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}),
+        lying_header(
+            w={"dtype": "F32", "shape": [4], "data_offsets": [0, 16]},
+            v={"dtype": "F32", "shape": [4], "data_offsets": [0, 16]},
+        ),
         struct.pack("<Q", (1 << 63) + 5) + b"{}",
         struct.pack("<Q", 1 << 40) + b"{" + bytes(100),
         b"",
@@ -110,7 +118,15 @@ def test_a_pickle_in_place_of_a_training_checkpoint(tmp_path, trap, image_folder
     torch.save({"state_dict": {}, "hyper_parameters": Evil(trap), "global_step": 1}, tmp_path / "evil.ckpt")
     assert cli.main(["export", str(tmp_path / "evil.ckpt"), "--name", "x", "--out", str(tmp_path / "x")]) == 1
     assert "is not a checkpoint of" in capsys.readouterr().err
-    fit = ["fit", "--model", "CanvasDrawer", "--model.image_size=16", "--data", "ImageFolder", f"--data.root={image_folder}"]
+    fit = [
+        "fit",
+        "--model",
+        "CanvasDrawer",
+        "--model.image_size=16",
+        "--data",
+        "ImageFolder",
+        f"--data.root={image_folder}",
+    ]
     quiet = ["--trainer.accelerator=cpu", "--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}"]
     assert cli.main([*fit, "--data.image_size=16", *quiet, f"--ckpt_path={tmp_path / 'evil.ckpt'}"]) == 1
     assert "holds more than tensors and plain values" in capsys.readouterr().err
@@ -162,7 +178,7 @@ def test_weights_for_a_painter_of_its_own_choosing(tmp_path, trap):
     """A drawer's config may name the painter that it learned through. It is loaded like any other, and only for training."""
     evil = folder(tmp_path, pickle.dumps(Evil(trap)))
     model = zoo.CanvasDrawer(image_size=16, steps=1, painter=str(evil))
-    loaded = zoo.load(checkpoints.save(model, tmp_path / "drawer"))
+    loaded = zoo.load(loading.save(model, tmp_path / "drawer"))
     with pytest.raises(CheckpointError, match="not a safetensors file"):
         _ = loaded.painter
 
@@ -182,10 +198,10 @@ def test_yaml_tags(zoo_list, tmp_path, trap, image_folder, capsys):
     entries = zoo_list / "checkpoints.yaml"
     before = entries.read_text()
     entries.write_text(f"evil: {tag}\n")
-    checkpoints.entries.cache_clear()
+    catalogue.entries.cache_clear()
     assert cli.main(["list"]) == 1
     entries.write_text(before)
-    checkpoints.entries.cache_clear()
+    catalogue.entries.cache_clear()
     assert cli.main(["evaluate", "tiny-drawer", "--data", tag]) == 1
     (tmp_path / "recipe.yaml").write_text(f"model: {tag}\n")
     with pytest.raises(SystemExit):
@@ -199,7 +215,12 @@ def test_yaml_tags(zoo_list, tmp_path, trap, image_folder, capsys):
 def png_claiming(width, height):
     chunk = lambda kind, body: struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))  # noqa: E731
     rows = chunk(b"IDAT", zlib.compress(bytes(1000)))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0)) + rows + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0))
+        + rows
+        + chunk(b"IEND", b"")
+    )
 
 
 def test_an_image_that_claims_a_million_by_a_million_pixels(tmp_path):
@@ -235,7 +256,10 @@ def test_a_png_whose_text_is_a_bomb(tmp_path):
 def bomb(path, member, size=3 << 30):
     """A zip of a few MB that unpacks to ``size`` bytes."""
     block = bytes(16 << 20)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as z, z.open(member, "w", force_zip64=True) as f:
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as z,
+        z.open(member, "w", force_zip64=True) as f,
+    ):
         for _ in range(size // len(block)):
             f.write(block)
     return path
@@ -311,7 +335,12 @@ LAUGHS = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 10))
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize(
-    "entity", ['<!ENTITY a9 SYSTEM "file://{secret}">', '<!ENTITY % a SYSTEM "file://{secret}"> %a;', f'<!ENTITY a0 "lol">{LAUGHS}']
+    "entity",
+    [
+        '<!ENTITY a9 SYSTEM "file://{secret}">',
+        '<!ENTITY % a SYSTEM "file://{secret}"> %a;',
+        f'<!ENTITY a0 "lol">{LAUGHS}',
+    ],
 )
 def test_an_svg_with_entities(tmp_path, entity, encoding):
     secret = tmp_path / "secret"
@@ -335,7 +364,12 @@ def test_an_svg_that_contains_itself(tmp_path):
 
 def test_a_drawing_of_the_wrong_size(tmp_path):
     drawing = json.loads(Drawing(torch.rand(1, 6), "bezier").to_json())
-    for change in ({"aspect": 1e300}, {"background": [0.0] * 10**5}, {"strokes": [[1e39] * 6]}, {"renderer": "../../x"}):
+    for change in (
+        {"aspect": 1e300},
+        {"background": [0.0] * 10**5},
+        {"strokes": [[1e39] * 6]},
+        {"renderer": "../../x"},
+    ):
         (tmp_path / "d.json").write_text(json.dumps(drawing | change))
         with pytest.raises(DrawingError, match=r"d\.json"):
             Drawing.load(tmp_path / "d.json")
@@ -350,4 +384,4 @@ def test_extra_and_missing_tensors(tmp_path):
 
 def test_entries_of_the_list_are_checked_too(zoo_list):
     with pytest.raises(CheckpointError, match="plain file name"):
-        replace(checkpoints.entry("tiny-drawer"), weights={"file": "../x", "sha256": "", "bytes": 1})
+        replace(catalogue.entry("tiny-drawer"), weights={"file": "../x", "sha256": "", "bytes": 1})

@@ -13,7 +13,7 @@ import zoo
 from datamodules.sketch_files import from_drawing, to_drawing
 from datamodules.sketches import pad
 from renderers import Drawing
-from zoo.cli import main
+from zoo.cli.main import main
 from zoo.sketch_rnn import networks
 from zoo.sketch_rnn.mixture import Mixture, kl, reconstruction
 from zoo.sketch_rnn.networks import LSTM, Decoder, Encoder, HyperLSTM, LayerNormLSTM
@@ -58,7 +58,10 @@ def slow(y, target, lengths, n_max, m=3):
             if i < lengths[b]:  # i counts from 0
                 weights = softmax(pi)
                 l_s -= math.log(
-                    sum(weights[j] * normal(dx, dy, mx[j], my[j], math.exp(sx[j]), math.exp(sy[j]), math.tanh(rho[j])) for j in range(m))
+                    sum(
+                        weights[j] * normal(dx, dy, mx[j], my[j], math.exp(sx[j]), math.exp(sy[j]), math.tanh(rho[j]))
+                        for j in range(m)
+                    )
                 )
             l_p -= sum(p[k] * math.log(q[k]) for k in range(3))
     return l_s / n_max / len(y), l_p / n_max / len(y)
@@ -76,7 +79,9 @@ def test_reconstruction_loss_is_equation_9():
         y[b, n + 2 :] = y[b, n + 1]  # the state is held once the end token has been read
     expected = slow(y, whole[:, 1:], lengths.tolist(), n_max)
     got = reconstruction(y, whole[:, 1:], lengths, n_max)  # padded to N_max
-    short = reconstruction(y[:, : points.shape[1] - 1], points[:, 1:], lengths, n_max)  # padded to the longest of the batch
+    short = reconstruction(
+        y[:, : points.shape[1] - 1], points[:, 1:], lengths, n_max
+    )  # padded to the longest of the batch
     for a, b, c in zip(expected, got, short, strict=True):
         assert b.item() == pytest.approx(a, rel=1e-5)
         assert c.item() == pytest.approx(a, rel=1e-5)
@@ -150,7 +155,10 @@ def test_sampling_follows_the_law():
     weights = law.log_pi[0].exp()
     torch.testing.assert_close(offset[:, 0].mean(), (weights * law.mean_x[0]).sum(), atol=0.02, rtol=0)
     torch.testing.assert_close(offset[:, 1].mean(), (weights * law.mean_y[0]).sum(), atol=0.02, rtol=0)
-    second = (weights * (law.log_sigma_x[0].exp() * law.log_sigma_y[0].exp() * law.rho_hat[0].tanh() + law.mean_x[0] * law.mean_y[0])).sum()
+    second = (
+        weights
+        * (law.log_sigma_x[0].exp() * law.log_sigma_y[0].exp() * law.rho_hat[0].tanh() + law.mean_x[0] * law.mean_y[0])
+    ).sum()
     torch.testing.assert_close((offset[:, 0] * offset[:, 1]).mean(), second, atol=0.05, rtol=0.03)
 
 
@@ -158,7 +166,9 @@ def test_temperature_is_equation_8():
     y = torch.randn(1, 21, generator=torch.Generator().manual_seed(2)).expand(100_000, 21)
     law = Mixture.of(y)
     offset, pen = law.sample(0.25, False, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(torch.bincount(pen, minlength=3) / len(pen), (law.pen[0] / 0.25).softmax(-1), atol=0.01, rtol=0)
+    torch.testing.assert_close(
+        torch.bincount(pen, minlength=3) / len(pen), (law.pen[0] / 0.25).softmax(-1), atol=0.01, rtol=0
+    )
     weights = (law.log_pi[0] / 0.25).softmax(-1)
     mean = (weights * law.mean_x[0]).sum()
     variance = (weights * ((2 * law.log_sigma_x[0]).exp() * 0.25 + law.mean_x[0] ** 2)).sum() - mean**2
@@ -218,7 +228,9 @@ def test_hyper_lstm_is_its_scalar_form():
     cell = shake(HyperLSTM(2, n, hyper=k, embedding=e))
     x, h, c, sh, sc = torch.randn(2), torch.randn(n), torch.randn(n), torch.randn(k), torch.randn(k)
     wx, wh = times(cell.w_x, x.tolist()), times(cell.w_h, h.tolist())
-    small_gates = [a + b + d for a, b, d in zip(wx[: 4 * k], wh[: 4 * k], times(cell.w_small, sh.tolist()), strict=True)]
+    small_gates = [
+        a + b + d for a, b, d in zip(wx[: 4 * k], wh[: 4 * k], times(cell.w_small, sh.tolist()), strict=True)
+    ]
     new_sh, new_sc = slow_gates(cell.small_norms, small_gates, sc.tolist(), k)
     wx, wh, unfold = wx[4 * k :], wh[4 * k :], cell.unfold.tolist()
     embedded = [a + b for a, b in zip(times(cell.embed.weight, new_sh), cell.embed.bias.tolist(), strict=True)]
@@ -226,7 +238,9 @@ def test_hyper_lstm_is_its_scalar_form():
     for gate in range(4):
         for j in range(n):
             zx, zh, zb = (embedded[(block * 4 + gate) * e : (block * 4 + gate + 1) * e] for block in range(3))
-            dx, dh, db = (sum(v[q] * unfold[block * 4 + gate][q][j] for q in range(e)) for block, v in enumerate((zx, zh, zb)))
+            dx, dh, db = (
+                sum(v[q] * unfold[block * 4 + gate][q][j] for q in range(e)) for block, v in enumerate((zx, zh, zb))
+            )
             gates.append(dx * wx[gate * n + j] + dh * wh[gate * n + j] + db + cell.bias[gate * n + j].item())
     expected = slow_gates(cell.norms, gates, c.tolist(), n)
     got = cell.step(cell.project(x[None]), (h[None], c[None], sh[None], sc[None]))
@@ -263,10 +277,13 @@ def test_recurrent_dropout_loses_no_memory(make):
     cell.candidate = torch.zeros_like
     c = torch.ones(1, 8)
     state = cell.step(
-        cell.project(torch.randn(1, 1, 3))[0], tuple(c if k == 1 else torch.zeros(1, s) for k, s in enumerate(cell.state_sizes))
+        cell.project(torch.randn(1, 1, 3))[0],
+        tuple(c if k == 1 else torch.zeros(1, s) for k, s in enumerate(cell.state_sizes)),
     )
     assert (state[1] > 0.2).all()
-    drops = torch.stack([(networks.Cell.candidate(cell, torch.ones(4000)) == 0).float().mean() for _ in range(5)]).mean()
+    drops = torch.stack(
+        [(networks.Cell.candidate(cell, torch.ones(4000)) == 0).float().mean() for _ in range(5)]
+    ).mean()
     assert drops == pytest.approx(0.5, abs=0.03)
     kept = networks.Cell.candidate(cell.eval(), torch.ones(5))
     torch.testing.assert_close(kept, torch.tanh(torch.ones(5)))
@@ -373,17 +390,40 @@ def test_starting_as_an_unconditional_model(cell):
     torch.testing.assert_close(model.decoder(points, torch.zeros(2, 4))[0], y, atol=1e-5, rtol=1e-4)
     assert not torch.allclose(model.decoder(points, torch.ones(2, 4))[0], y, atol=1e-5)
     for other in (tiny(cell=cell), tiny(conditional=False, cell=cell, decoder_size=8), zoo.CanvasDrawer(image_size=16)):
-        with pytest.raises(ValueError, match="expected an unconditional SketchRNN with the same cell, decoder_size, mixtures"):
+        with pytest.raises(
+            ValueError, match="expected an unconditional SketchRNN with the same cell, decoder_size, mixtures"
+        ):
             model.begin_as(other)
 
 
 def fit(tmp_path, name, *options):
     """One run of the command line; returns its training losses by step, and the folder."""
-    args = ["fit", "--model", "SketchRNN", *(f"--model.{k}={v}" for k, v in SIZES.items() if k != "n_max"), "--model.keep=0.8"]
-    args += ["--data", "Sketches", f"--data.sources=[{tmp_path}/set.npz]", "--data.batch_size=8", "--data.scale_by=0.1", "--data.drop=0.2"]
+    args = [
+        "fit",
+        "--model",
+        "SketchRNN",
+        *(f"--model.{k}={v}" for k, v in SIZES.items() if k != "n_max"),
+        "--model.keep=0.8",
+    ]
+    args += [
+        "--data",
+        "Sketches",
+        f"--data.sources=[{tmp_path}/set.npz]",
+        "--data.batch_size=8",
+        "--data.scale_by=0.1",
+        "--data.drop=0.2",
+    ]
     args += ["--trainer.accelerator=cpu", "--trainer.log_every_n_steps=1", "--trainer.enable_progress_bar=false"]
-    args += ["--trainer.enable_model_summary=false", "--trainer.logger=CSVLogger", f"--trainer.logger.save_dir={tmp_path}"]
-    args += [f"--trainer.logger.name={name}", "--trainer.callbacks=ModelCheckpoint", "--trainer.callbacks.save_last=true"]
+    args += [
+        "--trainer.enable_model_summary=false",
+        "--trainer.logger=CSVLogger",
+        f"--trainer.logger.save_dir={tmp_path}",
+    ]
+    args += [
+        f"--trainer.logger.name={name}",
+        "--trainer.callbacks=ModelCheckpoint",
+        "--trainer.callbacks.save_last=true",
+    ]
     args += ["--trainer.callbacks.every_n_train_steps=1", *options]
     assert main(args) == 0
     versions = sorted((tmp_path / name).glob("version_*"), key=lambda p: int(p.name.split("_")[1]))
@@ -407,7 +447,10 @@ def test_resuming_is_exact(tmp_path):
 def test_trained_by_the_command_exported_and_used(tmp_path):
     write_sketches(tmp_path / "set.npz")
     _, folder = fit(tmp_path, "run", "--trainer.max_steps=2")
-    assert main(["export", str(folder / "checkpoints" / "last.ckpt"), "--name", "mine", "--out", str(tmp_path / "mine")]) == 0
+    assert (
+        main(["export", str(folder / "checkpoints" / "last.ckpt"), "--name", "mine", "--out", str(tmp_path / "mine")])
+        == 0
+    )
     model = zoo.load(tmp_path / "mine")
     data = datamodules.Sketches([str(tmp_path / "set.npz")])
     data.setup()
@@ -577,7 +620,9 @@ def test_bad_input(model, call, message):
         call(model)
 
 
-@pytest.mark.parametrize("sketch", [[[5, 5, 1]], [[0, 0, 0]], [[0, 0, 0], [1e9, -1e9, 0]], [[0, 0, 0], [1, 1, 0], [2, 2, 0]]])
+@pytest.mark.parametrize(
+    "sketch", [[[5, 5, 1]], [[0, 0, 0]], [[0, 0, 0], [1e9, -1e9, 0]], [[0, 0, 0], [1, 1, 0], [2, 2, 0]]]
+)
 def test_odd_but_good_input(model, sketch):
     """One point; huge offsets; a pen that is never lifted."""
     assert isinstance(model.reconstruct(np.array(sketch, np.float64), generator=seeded()), Drawing)
@@ -595,9 +640,9 @@ def test_an_unconditional_model_has_no_encoder(ends):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    from zoo import checkpoints
+    from zoo.checkpoints import loading
 
-    return str(checkpoints.save(tiny(), tmp_path_factory.mktemp("models") / "tiny"))
+    return str(loading.save(tiny(), tmp_path_factory.mktemp("models") / "tiny"))
 
 
 @pytest.mark.parametrize("ending", ["svg", "json", "png", "gif", "gcode"])

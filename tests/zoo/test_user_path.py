@@ -12,7 +12,9 @@ import yaml
 
 import zoo
 from renderers import Drawing
-from zoo import checkpoints, cli
+from zoo.checkpoints import loading
+from zoo.checkpoints.entry import read_entry
+from zoo.cli import main as cli
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
@@ -65,9 +67,18 @@ def test_every_method_is_fine_tuned_exported_measured_and_published(hub, method,
     """Its README's example on tiny data: the architecture of the checkpoint, a fresh optimiser, the command's learning rate."""
     options = METHODS[method](tmp_path)
     data = options[options.index("--data") :]
-    run("export", fit(tmp_path / "first", *options, "--trainer.max_steps=2"), "--name", "first", "--out", tmp_path / "first")
+    run(
+        "export",
+        fit(tmp_path / "first", *options, "--trainer.max_steps=2"),
+        "--name",
+        "first",
+        "--out",
+        tmp_path / "first",
+    )
     start = zoo.load(tmp_path / "first")
-    ckpt = fit(tmp_path / "tuned", "--init_from", tmp_path / "first", *data, "--trainer.max_steps=3", "--model.lr=0.004")
+    ckpt = fit(
+        tmp_path / "tuned", "--init_from", tmp_path / "first", *data, "--trainer.max_steps=3", "--model.lr=0.004"
+    )
     saved = torch.load(ckpt, weights_only=True)
     ignored = {"lr", "_class_path", "_instantiator"}  # extent and n_max are the data's
     assert {k: v for k, v in saved["hyper_parameters"].items() if k not in ignored} == {
@@ -78,7 +89,7 @@ def test_every_method_is_fine_tuned_exported_measured_and_published(hub, method,
     run("export", ckpt, "--name", "tuned", "--out", tmp_path / "tuned")
     named = {a.removeprefix("--data.").split("=")[0]: yaml.safe_load(a.split("=")[1]) for a in data[2:]}
     run("evaluate", tmp_path / "tuned", "--write", "--data", yaml.safe_dump({"class": data[1], **named}))
-    entry = checkpoints.read_entry(tmp_path / "tuned" / "config.json")
+    entry = read_entry(tmp_path / "tuned" / "config.json")
     assert entry.metrics
     assert all(m["value"] == m["value"] for m in entry.metrics)
     run("publish", tmp_path / "tuned", "--to", "me")
@@ -89,7 +100,7 @@ def test_every_method_is_fine_tuned_exported_measured_and_published(hub, method,
 def test_fine_tuning_starts_from_the_weights_and_not_from_what_they_started_from(tmp_path):
     """A sketch-rnn whose decoder once began as another's keeps its own."""
     model = zoo.SketchRNN(encoder_size=4, decoder_size=4, z_size=2, mixtures=2, start_from="gone")
-    start = checkpoints.save(model, tmp_path / "start")
+    start = loading.save(model, tmp_path / "start")
     data = ("--data", "Sketches", f"--data.sources=[{sketches(tmp_path / 's.npz')}]", "--data.batch_size=4")
     ckpt = fit(tmp_path, "--init_from", start, *data, "--model.lr=1e-9", "--model.lr_min=1e-9", "--trainer.max_steps=1")
     tuned = torch.load(ckpt, weights_only=True)["state_dict"]
@@ -109,17 +120,30 @@ def examples():
 def test_the_readmes_examples_run(command, tmp_path):
     """As they are written, but for the data, the length, and the size of the model."""
     tiny = {  # what learns from a kind of data
-        "Strokes": (lambda: zoo.CanvasNetwork(width=4), ["--data.steps=2", "--data.val_steps=1", "--data.batch_size=2"]),
+        "Strokes": (
+            lambda: zoo.CanvasNetwork(width=4),
+            ["--data.steps=2", "--data.val_steps=1", "--data.batch_size=2"],
+        ),
         "ImageFolder": (lambda: zoo.CanvasDrawer(steps=1), ["--data.batch_size=4"]),
         "Sketches": (lambda: zoo.SketchRNN(encoder_size=4, decoder_size=4, z_size=2), ["--data.batch_size=4"]),
-        "sara-celeba": (lambda: zoo.SARA(image_size=16, width=0.125, steps=2, batch=4, updates=1, warmup=0), ["--data.batch_size=4"]),
+        "sara-celeba": (
+            lambda: zoo.SARA(image_size=16, width=0.125, steps=2, batch=4, updates=1, warmup=0),
+            ["--data.batch_size=4"],
+        ),
     }
     name = command[2]
     make, small = tiny[name if name in tiny else command[command.index("--data") + 1]]
-    given = {name: str(checkpoints.save(make(), tmp_path / "start")), "my_images": str(images(tmp_path / "i"))}
+    given = {name: str(loading.save(make(), tmp_path / "start")), "my_images": str(images(tmp_path / "i"))}
     given["[my_svgs]"] = f"[{sketches(tmp_path / 's.npz')}]"
     args = [given.get(a, a) for a in command]
-    run(*args, *small, *QUIET, "--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}", "--trainer.max_steps=1")
+    run(
+        *args,
+        *small,
+        *QUIET,
+        "--trainer.logger=false",
+        f"--trainer.default_root_dir={tmp_path}",
+        "--trainer.max_steps=1",
+    )
 
 
 def test_conflicts_are_errors(zoo_list, image_folder, tmp_path, capsys):
@@ -130,7 +154,10 @@ def test_conflicts_are_errors(zoo_list, image_folder, tmp_path, capsys):
     for args, message in (
         (("--init_from", "tiny-drawer", "--ckpt_path", tmp_path / "some.ckpt", *data), "give one of them"),
         (("--init_from", "tiny-drawer", "--model.lstm=false", *data), "another architecture"),
-        (("--init_from", "tiny-drawer", "--model.renderer=rectangle", "--model.painter=null", *data), "its renderer is bezier"),
+        (
+            ("--init_from", "tiny-drawer", "--model.renderer=rectangle", "--model.painter=null", *data),
+            "its renderer is bezier",
+        ),
         (("--init_from", "tiny-drawer", "--model", "CanvasNetwork", *strokes), "its class is"),
         (("--init_from", "tiny-drawer", *strokes), "learns from a data module of images"),
         (("--init_from", "tiny-canvas", *data), "CanvasNetwork learns from Strokes, not from ImageFolder"),
@@ -139,5 +166,10 @@ def test_conflicts_are_errors(zoo_list, image_folder, tmp_path, capsys):
         (("--init_from", tmp_path / "nowhere", *data), "no checkpoint"),
         (("--ckpt_path", "https://example.org/x.ckpt", "--model", "CanvasDrawer", *data), "from local files only"),
     ):
-        assert cli.main(["fit", *QUIET, "--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}", *map(str, args)]) == 1
+        assert (
+            cli.main(
+                ["fit", *QUIET, "--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}", *map(str, args)]
+            )
+            == 1
+        )
         assert message in capsys.readouterr().err, message

@@ -84,7 +84,9 @@ def recall(points: Tensor, ink: Ink, sigma: float) -> Tensor:
     every = points.flatten(1, 2)
     with torch.no_grad():  # which point of each stroke is nearest: (B, PLACES, N)
         squares = torch.baddbmm(every.square().sum(-1)[:, None], places, every.mT, alpha=-2)  # less |place|²
-        nearest = squares.view(batch, PLACES, strokes, count).argmin(-1) + torch.arange(strokes, device=points.device) * count
+        nearest = (
+            squares.view(batch, PLACES, strokes, count).argmin(-1) + torch.arange(strokes, device=points.device) * count
+        )
     near = every.gather(1, nearest.view(batch, -1, 1).expand(-1, -1, 2)).view(batch, PLACES, strokes, 2)
     distance = (near - places[:, :, None]).square().sum(-1).add(0.25).sqrt()
     cost = spread((distance - TOUCH).clamp_min(0) + 0.1 * distance, sigma)

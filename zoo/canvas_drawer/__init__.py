@@ -2,5 +2,6 @@
 
 from zoo.canvas_drawer.canvas import CanvasNetwork
 from zoo.canvas_drawer.drawer import CanvasDrawer
+from zoo.canvas_drawer.translation import rooms
 
-__all__ = ["CanvasDrawer", "CanvasNetwork"]
+__all__ = ["CanvasDrawer", "CanvasNetwork", "rooms"]

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from renderers.base import pixel_centres
+from zoo.base.painter import Painter
 from zoo.canvas_drawer.networks import Canvas
-from zoo.painter import Painter
 
 
 class CanvasNetwork(Painter):
@@ -30,7 +30,9 @@ class CanvasNetwork(Painter):
         super().__init__(renderer, lr)
         self.save_hyperparameters()
         if maximum and max(self.background) > 0:
-            raise ValueError(f"strokes of {renderer!r} darken their paper, and a pixelwise maximum never does: use maximum=False")
+            raise ValueError(
+                f"strokes of {renderer!r} darken their paper, and a pixelwise maximum never does: use maximum=False"
+            )
         self.net = Canvas(self.actions, self.channels, width, layers)
         self.pixels, self.maximum = pixels, maximum
 

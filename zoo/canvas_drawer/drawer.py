@@ -15,12 +15,13 @@ from torchmetrics import MeanMetric
 from datamodules.base import resize
 from datamodules.ink import Ink, measured
 from renderers import Drawing, Renderer
+from zoo.base.drawer import Drawer
+from zoo.base.images import inked, read
 from zoo.canvas_drawer.distance import Distance
 from zoo.canvas_drawer.networks import DrawerNet
 from zoo.canvas_drawer.sliding import LONGER, MOST_TILES, ORDERS, Pass, passes, picture, placed
 from zoo.canvas_drawer.translation import judge_of, judges
-from zoo.drawer import Drawer
-from zoo.images import inked, read
+from zoo.checkpoints import load
 
 
 def cut(strokes: Tensor, going: Tensor) -> list[Tensor]:
@@ -86,17 +87,21 @@ class CanvasDrawer(Drawer):
         if windows is not None and (not windows or any(w < image_size or w % image_size for w in windows)):
             raise ValueError(f"windows are {list(windows)}; expected multiples of image_size, which is {image_size}")
         if windows is not None and (hint_channels, self.exact.channels) != (1, 1):
-            raise ValueError(f"a drawer with windows draws ink in grey images; {renderer!r} or hint_channels={hint_channels} has colour")
+            raise ValueError(
+                f"a drawer with windows draws ink in grey images; {renderer!r} or hint_channels={hint_channels} has colour"
+            )
         self.steps, self.ink_weight, self.drop, self.coarse, self.stop_cost = steps, ink_weight, drop, coarse, stop_cost
         self.absolute = absolute
         self.windows, self.stride = windows, image_size // 2 if overlap else image_size
         self.judges: Any = nn.ModuleDict(judges())  # of what a batch may bring along
         self.teacher_name, self.taught, self._teacher = teacher, taught, list[CanvasDrawer]()
         self.used = MeanMetric()
-        self.net = DrawerNet(len(self.actions) + bool(stop_cost), self.exact.channels, hint_channels, image_size, lstm, width, halvings)
+        self.net = DrawerNet(
+            len(self.actions) + bool(stop_cost), self.exact.channels, hint_channels, image_size, lstm, width, halvings
+        )
         if self.distance is not None:  # it begins blind to its canvas, and learns to look at it from there
-            nn.init.zeros_(self.net.canvas[-1].weight)
-            nn.init.zeros_(self.net.canvas[-1].bias)
+            for parameter in self.net.canvas[-1].parameters():
+                nn.init.zeros_(parameter)
 
     def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
         """ink: what of the image is ink: ``light`` (on dark paper, as the network has learned it), ``dark``, or a photo's ``lines``."""
@@ -106,12 +111,14 @@ class CanvasDrawer(Drawer):
     def teacher(self) -> CanvasDrawer:
         """Whose strokes it learns to make, frozen, on this module's device. ValueError unless its strokes and images are of this kind."""
         if not self._teacher:
-            import zoo
-
-            teacher = zoo.load(str(self.teacher_name))
+            teacher = load(str(self.teacher_name))
             if not isinstance(teacher, CanvasDrawer) or not set(self.actions.columns) & set(teacher.actions.columns):
                 raise ValueError(f"teacher {self.teacher_name!r} makes no strokes like those of {self.exact.name!r}")
-            if (teacher.channels, teacher.image_size, self.steps <= teacher.steps) != (self.channels, self.image_size, True):
+            if (teacher.channels, teacher.image_size, self.steps <= teacher.steps) != (
+                self.channels,
+                self.image_size,
+                True,
+            ):
                 raise ValueError(
                     f"teacher {self.teacher_name!r} draws {teacher.steps} strokes of images ({teacher.channels}, {teacher.image_size}²);"
                     f" this drawer {self.steps} of images ({self.channels}, {self.image_size}²)"
@@ -122,7 +129,10 @@ class CanvasDrawer(Drawer):
     def corrected(self, strokes: Tensor, shown: Tensor) -> Tensor:
         """Strokes (..., A) with the columns that a teacher's (..., A') have too replaced by its."""
         taught = self.actions if self.teacher_name == "data" else self.teacher.actions
-        return torch.stack([taught.column(shown, n) if n in taught else self.actions.column(strokes, n) for n in self.actions.columns], -1)
+        return torch.stack(
+            [taught.column(shown, n) if n in taught else self.actions.column(strokes, n) for n in self.actions.columns],
+            -1,
+        )
 
     def rollout(
         self,
@@ -152,7 +162,9 @@ class CanvasDrawer(Drawer):
             if self.stop_cost and actions:
                 likely = action[:, -1].float()
                 goes_on = likely.detach().bernoulli() if self.training else (likely >= 0.5).float()
-                going.append(going[-1] * (goes_on + likely - likely.detach()))  # the chance has the gradient of what came of it
+                going.append(
+                    going[-1] * (goes_on + likely - likely.detach())
+                )  # the chance has the gradient of what came of it
             action = action[:, : len(self.actions)]
             with torch.autocast(hint.device.type, enabled=False):  # distances need float32
                 stroke = action.float() if shown is None else self.corrected(action.float(), shown[:, len(actions)])
@@ -204,7 +216,11 @@ class CanvasDrawer(Drawer):
             strokes, canvas, going = self.rollout(hint, self.painter, self.drop * left, seen)
             loss = self.loss(canvas, going, resize(target, size), left)
             if self.distance is not None:
-                ink = Ink(*(m[: len(hint)] for m in Ink.of(batch))) if self.windows is None else measured(hint).without(seen)
+                ink = (
+                    Ink(*(m[: len(hint)] for m in Ink.of(batch)))
+                    if self.windows is None
+                    else measured(hint).without(seen)
+                )
                 loss = loss + self.cost(strokes, ink)
             return loss, strokes, canvas, going
 
@@ -322,7 +338,9 @@ class CanvasDrawer(Drawer):
         name, rows = placed([w for drawn, _ in found for w in drawn], self.exact, 0)
         return Drawing(rows, name, pixels.shape[-1] / pixels.shape[-2])
 
-    def slide(self, images: Tensor, renderer: Renderer, order: str = ORDERS[0], strokes: int | None = None) -> list[Pass]:
+    def slide(
+        self, images: Tensor, renderer: Renderer, order: str = ORDERS[0], strokes: int | None = None
+    ) -> list[Pass]:
         """Its passes over images (B, 1, H, W), with the canvases of a renderer."""
 
         def act(hint: Tensor, seen: Tensor) -> tuple[list[Tensor], Tensor]:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from renderers import ActionSpace
-from zoo.layers import tower
+from zoo.base.layers import tower
 
 
 class Canvas(nn.Module):
@@ -48,18 +48,31 @@ class DrawerNet(nn.Module):
     width: features of each tower, and units of the LSTM. halvings: of the towers (see ``layers.tower``); most weights lie behind the last.
     """
 
-    def __init__(self, actions: int, channels: int, hint_channels: int, image_size: int, lstm: bool, width: int = 256, halvings: int = 1):
+    def __init__(
+        self,
+        actions: int,
+        channels: int,
+        hint_channels: int,
+        image_size: int,
+        lstm: bool,
+        width: int = 256,
+        halvings: int = 1,
+    ):
         super().__init__()
         self.hint = tower(hint_channels, image_size, width, halvings=halvings)
         self.canvas = tower(channels, image_size, width, halvings=halvings)
         self.core = nn.LSTMCell(width, width) if lstm else nn.Linear(width, width)
         self.out = nn.Linear(width, actions)
 
-    def forward(self, hint: Tensor, canvas: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+    def forward(
+        self, hint: Tensor, canvas: Tensor, state: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
         """hint (B, width) = self.hint(images), canvas (B, C, S, S) -> action (B, A) in [0, 1], and the LSTM's state (h, c)."""
         return self.step(hint + self.canvas(canvas), state)
 
-    def step(self, features: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+    def step(
+        self, features: Tensor, state: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
         """features (B, width) of the hint and of what is seen of the canvas, to the same."""
         features = F.relu(features)
         if isinstance(self.core, nn.LSTMCell):

@@ -32,7 +32,13 @@ Pass = tuple[list[Window], Tensor]
 def places(height: int, width: int, window: int, stride: int) -> list[Place]:
     """Where windows lie that cover an image, row by row; the last of a row or column may reach beyond it."""
     down, across = (range(0, max(n - window, 0) + stride, stride) for n in (height, width))
-    return [(y, x) for y in down if y == 0 or y - stride + window < height for x in across if x == 0 or x - stride + window < width]
+    return [
+        (y, x)
+        for y in down
+        if y == 0 or y - stride + window < height
+        for x in across
+        if x == 0 or x - stride + window < width
+    ]
 
 
 def ordered(found: Sequence[Place], stride: int, window: int, order: str) -> list[Place]:
@@ -67,7 +73,9 @@ def batches(queue: Sequence[Place], window: int) -> list[list[Place]]:
     for y, x in queue:
         cell = y // window, x // window
         around = [p for a in (-1, 0, 1) for b in (-1, 0, 1) for p in cells.get((cell[0] + a, cell[1] + b), [])]
-        level[y, x] = 1 + max((level[p] for p in around if abs(p[0] - y) < window and abs(p[1] - x) < window), default=-1)
+        level[y, x] = 1 + max(
+            (level[p] for p in around if abs(p[0] - y) < window and abs(p[1] - x) < window), default=-1
+        )
         cells.setdefault(cell, []).append((y, x))
     found: list[list[Place]] = [[] for _ in range(1 + max(level.values(), default=-1))]
     for place, number in level.items():
@@ -92,7 +100,9 @@ def slide(act: Act, images: Tensor, canvas: Tensor, size: int, stride: int, orde
         where = [(i, y, x) for y, x in batch for i in range(count) if inked[i, y // stride, x // stride]]
         for k in range(0, len(where), CHUNK):
             part = where[k : k + CHUNK]
-            hints, seen = (torch.stack([v[i, :, y : y + size, x : x + size] for i, y, x in part]) for v in (images, canvas))
+            hints, seen = (
+                torch.stack([v[i, :, y : y + size, x : x + size] for i, y, x in part]) for v in (images, canvas)
+            )
             strokes, after = act(hints, seen)
             for (i, y, x), rows, window in zip(part, strokes, after.detach(), strict=True):
                 canvas[i, :, y : y + size, x : x + size] = window
@@ -126,6 +136,8 @@ def passes(
     found: list[Pass] = []
     for window in windows:
         height, width = (max(1, round(n * size / window)) for n in images.shape[-2:])
-        canvas = picture([w for drawn, _ in found for w in drawn], renderer, len(images), (height, width)).to(images.device)
+        canvas = picture([w for drawn, _ in found for w in drawn], renderer, len(images), (height, width)).to(
+            images.device
+        )
         found.append(slide(act, resize(images, (height, width)), canvas, size, stride, order))
     return found

@@ -57,7 +57,9 @@ def boxes_of(strokes: Tensor, actions: ActionSpace, palette: Tensor) -> list[Roo
     low, high = corners.amin(1), corners.amax(1)
     at = (torch.arange(GRID, device=strokes.device) + 0.5) / GRID
     owner = torch.full((GRID, GRID), -1, device=strokes.device)
-    inside = [((at > a[1]) & (at < b[1]))[:, None] & ((at > a[0]) & (at < b[0])) for a, b in zip(low, high, strict=True)]
+    inside = [
+        ((at > a[1]) & (at < b[1]))[:, None] & ((at > a[0]) & (at < b[0])) for a, b in zip(low, high, strict=True)
+    ]
     for i, cells in enumerate(inside):
         owner[cells] = i
     found = []
@@ -118,7 +120,12 @@ class RoomBoxes(Metric):
         iou = self.both / self.either.clamp_min(1)
         named = {f"iou_{name.replace(' ', '_')}": v for name, v in zip(ROOMS, iou, strict=True) if name != "outside"}
         hit, found, there = self.counts
-        return {"iou": iou[1:].mean(), **named, "box_precision": hit / found.clamp_min(1), "box_recall": hit / there.clamp_min(1)}
+        return {
+            "iou": iou[1:].mean(),
+            **named,
+            "box_precision": hit / found.clamp_min(1),
+            "box_recall": hit / there.clamp_min(1),
+        }
 
 
 def rooms(drawing: Drawing) -> list[dict[str, Any]]:
@@ -127,7 +134,9 @@ def rooms(drawing: Drawing) -> list[dict[str, Any]]:
     Raises ValueError for a drawing of other strokes.
     """
     if not drawing.renderer.startswith("rectangle"):
-        raise ValueError(f"rooms are rectangles, and this is a drawing of {drawing.renderer!r}: use a model of floor plans")
+        raise ValueError(
+            f"rooms are rectangles, and this is a drawing of {drawing.renderer!r}: use a model of floor plans"
+        )
     actions = renderers.get(drawing.renderer).actions
     found = boxes_of(drawing.strokes, actions, torch.tensor(COLOURS) / 255)
     return [{"room": list(ROOMS)[kind], "box": [round(v, 4) for v in box]} for kind, box in found]

@@ -10,8 +10,8 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from zoo.layers import gradient_penalty
-from zoo.painter import adam_cosine
+from zoo.base.layers import gradient_penalty
+from zoo.base.painter import adam_cosine
 
 
 class Adversarial(LightningModule):

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, MeanSquaredError
 
 from renderers import Drawing
-from zoo.drawer import Drawer
-from zoo.images import inked
-from zoo.layers import tower
+from zoo.base.drawer import Drawer
+from zoo.base.images import inked
+from zoo.base.layers import tower
 from zoo.neural_painter.adversarial import Adversarial
 from zoo.neural_painter.networks import convolutions
 
@@ -89,7 +89,9 @@ class PainterAgent(Adversarial, Drawer):
         self.gap = MeanSquaredError()
         self.in_order = MeanMetric()
         if human and (renderer, steps, connected) != ("mypaint", SHOWN, True):
-            raise ValueError(f"the demonstrations are {SHOWN} connected strokes of mypaint: set steps, connected and renderer to that")
+            raise ValueError(
+                f"the demonstrations are {SHOWN} connected strokes of mypaint: set steps, connected and renderer to that"
+            )
 
     def make_critic(self) -> PairCritic:
         return PairCritic(self.image_size)
@@ -106,7 +108,9 @@ class PainterAgent(Adversarial, Drawer):
         return torch.stack([Drawing.load(DEMONSTRATIONS / f"{i}.json").strokes for i in range(10)])
 
     def setup(self, stage: str) -> None:
-        _ = self.painter  # loaded before the first batch: making a network draws random numbers, which a resumed run must not miss
+        _ = (
+            self.painter
+        )  # loaded before the first batch: making a network draws random numbers, which a resumed run must not miss
 
     def rollout(self, images: Tensor, drop: float = 0.0) -> tuple[Tensor, Tensor]:
         """Images (B, C, S, S) painted on the painter: strokes (B, T, A) and the final canvas (B, 3, S, S). drop: see the class."""
@@ -131,7 +135,11 @@ class PainterAgent(Adversarial, Drawer):
                     columns[self.actions[name]] = torch.zeros_like(columns[0])
             action = torch.stack(columns, 1)
             painted = self.painter.paint(canvas, action).float()
-            canvas = torch.where(torch.rand(len(images), 1, 1, 1, device=images.device) < drop, canvas, painted) if drop else painted
+            canvas = (
+                torch.where(torch.rand(len(images), 1, 1, 1, device=images.device) < drop, canvas, painted)
+                if drop
+                else painted
+            )
             made.append(action)
         return torch.stack(made, 1), canvas
 
@@ -164,12 +172,16 @@ class PainterAgent(Adversarial, Drawer):
         self.painter_mse.update(canvas, target)
         self.gap.update(canvas, drawn)
         if self.lesson is not None:
-            self.in_order.update(ordered(self.path(strokes.float()), self.path(self.lesson.to(self.device)[batch["label"]])).float())
+            self.in_order.update(
+                ordered(self.path(strokes.float()), self.path(self.lesson.to(self.device)[batch["label"]])).float()
+            )
         return strokes, drawn
 
     def log_figures(self, split: str, batch: dict[str, Tensor]) -> None:
         super().log_figures(split, batch)
-        figures = {f"{split}/transfer_gap": self.gap} | ({f"{split}/in_order": self.in_order} if self.lesson is not None else {})
+        figures = {f"{split}/transfer_gap": self.gap} | (
+            {f"{split}/in_order": self.in_order} if self.lesson is not None else {}
+        )
         self.log_dict(figures, batch_size=len(batch["image"]))
 
     def test_step(self, batch: dict[str, Tensor], index: int) -> None:

@@ -19,7 +19,10 @@ from torch import Tensor, nn
 
 from datamodules.base import DataError, Remote, data_root, download
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # what torchvision's classifiers expect is (picture - MEAN) / STD
+MEAN, STD = (
+    (0.485, 0.456, 0.406),
+    (0.229, 0.224, 0.225),
+)  # what torchvision's classifiers expect is (picture - MEAN) / STD
 ADDRESS = "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth"
 SHA256 = "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b"
 LARGEST = 16 << 20  # bytes of its weights
@@ -48,7 +51,9 @@ class SqueezeNet(nn.Module):
         pool = nn.MaxPool2d(3, 2, ceil_mode=True)
         fires = [Fire(i, s, e) for i, s, e in ((64, 16, 64), (128, 16, 64), (128, 32, 128), (256, 32, 128))]
         fires += [Fire(i, s, e) for i, s, e in ((256, 48, 192), (384, 48, 192), (384, 64, 256), (512, 64, 256))]
-        self.features = nn.Sequential(nn.Conv2d(3, 64, 3, 2), nn.ReLU(), pool, *fires[:2], pool, *fires[2:4], pool, *fires[4:])
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 64, 3, 2), nn.ReLU(), pool, *fires[:2], pool, *fires[2:4], pool, *fires[4:]
+        )
         self.classifier = nn.Sequential(nn.Dropout(), nn.Conv2d(512, 1000, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,8 +78,19 @@ def squeezenet() -> SqueezeNet:
         model.load_state_dict(state, strict=True)
     except DataError:
         raise
-    except (OSError, RuntimeError, ValueError, TypeError, AttributeError, EOFError, SafetensorError, UnpicklingError) as e:
-        raise DataError(f"{path} does not hold the weights of SqueezeNet 1.1 ({e}). Delete it, and they are downloaded anew.") from e
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        SafetensorError,
+        UnpicklingError,
+    ) as e:
+        raise DataError(
+            f"{path} does not hold the weights of SqueezeNet 1.1 ({e}). Delete it, and they are downloaded anew."
+        ) from e
     return model.eval().requires_grad_(False)
 
 
@@ -86,7 +102,9 @@ def fetch_official(path: Path) -> None:
         with urllib.request.urlopen(urllib.request.Request(ADDRESS, method="HEAD"), timeout=30) as reply:
             size = int(reply.headers["Content-Length"])
     except (OSError, urllib.error.URLError, TypeError, ValueError) as e:
-        raise DataError(f"could not download {ADDRESS}: {e}. Try again later, or put the file at {path} yourself.") from e
+        raise DataError(
+            f"could not download {ADDRESS}: {e}. Try again later, or put the file at {path} yourself."
+        ) from e
     if size > LARGEST:
         raise DataError(f"{ADDRESS} has {size} bytes now; expected at most {LARGEST}")
     download(Remote((ADDRESS,), size, SHA256), path)
@@ -102,7 +120,9 @@ def classifier(which: str | nn.Module) -> nn.Module:
     elif which == "squeezenet1_1":
         return squeezenet()
     elif importlib.util.find_spec("torchvision") is None:
-        raise ValueError(f"no classifier {which!r}: there is squeezenet1_1; torchvision's others need it: pip install torchvision")
+        raise ValueError(
+            f"no classifier {which!r}: there is squeezenet1_1; torchvision's others need it: pip install torchvision"
+        )
     else:
         import torchvision  # type: ignore[import-not-found]
 
@@ -130,7 +150,9 @@ class Features:
         layers = dict(model.named_modules())
         if layer not in layers:
             close = difflib.get_close_matches(layer, list(layers), 1, 0.3)
-            raise ValueError(f"{type(model).__name__} has no layer {layer!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
+            raise ValueError(
+                f"{type(model).__name__} has no layer {layer!r}" + (f" (did you mean {close[0]!r}?)" if close else "")
+            )
         self.model = model
         self.seen: list[Tensor] = []
         layers[layer].register_forward_hook(lambda _module, _inputs, output: self.seen.append(output))

@@ -50,7 +50,9 @@ class Guide(nn.Module):
         distance, t = curve_distance(points.flatten(1), 0 * first, 0 * last, GRID, GRID)
         r = SIDE * torch.lerp(first[:, None, None], last[:, None, None], t) + 0.5
         p0, p1, p2 = points[..., None, None, :].unbind(1)
-        speed = (2 * (1 - t[..., None]) * (p1 - p0) + 2 * t[..., None] * (p2 - p1)).square().sum(-1).clamp_min(1e-6).sqrt()
+        speed = (
+            (2 * (1 - t[..., None]) * (p1 - p0) + 2 * t[..., None] * (p2 - p1)).square().sum(-1).clamp_min(1e-6).sqrt()
+        )
         distance = distance * (SIDE / GRID)
         near = [torch.exp(-0.5 * (distance / width).square()) for width in (1.5, r, 2.5 * r)]
         rest = action[:, self.rest, None, None].expand(-1, -1, GRID, GRID)

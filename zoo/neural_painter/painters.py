@@ -12,9 +12,9 @@ from torchmetrics.image import StructuralSimilarityIndexMeasure
 
 from datamodules import StoredStrokes
 from datamodules.stored import columns, painted
+from zoo.base.painter import Painter
 from zoo.neural_painter.adversarial import Adversarial
 from zoo.neural_painter.networks import SIDE, Critic, Generator, Guide, StrokeDecoder, StrokeEncoder
-from zoo.painter import Painter
 
 
 def roughness(pictures: Tensor) -> Tensor:
@@ -55,13 +55,19 @@ class NeuralPainter(Painter):
     def __init__(self, renderer: str, lr: float):
         super().__init__(renderer, lr)
         if not hasattr(self.imitates, "points"):
-            raise ValueError(f"a neural painter imitates strokes along a curve, such as mypaint or qbc; {renderer!r} has none")
+            raise ValueError(
+                f"a neural painter imitates strokes along a curve, such as mypaint or qbc; {renderer!r} has none"
+            )
         self.ssim = StructuralSimilarityIndexMeasure(data_range=1.0)
         self.texture = Texture()
 
     def setup(self, stage: str) -> None:
         data = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and isinstance(data, StoredStrokes) and (data.renderer.name, data.image_size) != (self.name, SIDE):
+        if (
+            stage == "fit"
+            and isinstance(data, StoredStrokes)
+            and (data.renderer.name, data.image_size) != (self.name, SIDE)
+        ):
             raise ValueError(
                 f"{data.path} holds strokes of {data.renderer.name!r} at {data.image_size}²; this painter learns those of {self.name!r}"
                 f" at {SIDE}²: change --data.folder or --model.renderer"
@@ -74,7 +80,9 @@ class NeuralPainter(Painter):
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
         ink = self.ink(action)
         if canvas.shape[-2:] != ink.shape[-2:]:
-            ink = F.interpolate(ink[:, None], canvas.shape[-2:], mode="bilinear", align_corners=False, antialias=True)[:, 0].clamp(0, 1)
+            ink = F.interpolate(ink[:, None], canvas.shape[-2:], mode="bilinear", align_corners=False, antialias=True)[
+                :, 0
+            ].clamp(0, 1)
         return painted(self.imitates, canvas, action, ink)
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
@@ -86,7 +94,9 @@ class NeuralPainter(Painter):
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
         super().validation_step(batch, index)
-        self.log_dict({"val/ssim": self.ssim, "val/texture": self.texture}, prog_bar=True, batch_size=len(batch["action"]))
+        self.log_dict(
+            {"val/ssim": self.ssim, "val/texture": self.texture}, prog_bar=True, batch_size=len(batch["action"])
+        )
 
     def test_step(self, batch: dict[str, Tensor], index: int) -> None:
         """test/mse, unpainted_mse: as for any painter. test/ssim; test/texture: see :class:`Texture`."""
@@ -104,7 +114,9 @@ class NeuralPainterVAE(NeuralPainter):
 
     learning = ("encoder.",)  # what of a training checkpoint painting does not need
 
-    def __init__(self, renderer: str = "mypaint", latent: int = 64, ink_weight: float = 9.0, floor: float = 0.5, lr: float = 1e-3):
+    def __init__(
+        self, renderer: str = "mypaint", latent: int = 64, ink_weight: float = 9.0, floor: float = 0.5, lr: float = 1e-3
+    ):
         super().__init__(renderer, lr)
         self.save_hyperparameters()
         self.ink_weight, self.floor = ink_weight, floor

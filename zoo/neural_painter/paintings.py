@@ -16,7 +16,8 @@ from torch.utils.checkpoint import checkpoint
 from tqdm import tqdm
 
 from renderers import Drawing
-from zoo.images import read
+from zoo.base.images import read
+from zoo.checkpoints import load
 from zoo.neural_painter.classifiers import CONTENT, Features, class_number, classifier, normalised
 from zoo.neural_painter.networks import SIDE
 from zoo.neural_painter.painters import NeuralPainter
@@ -48,7 +49,9 @@ class Painting(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        if not (1 <= strokes <= 1000 and 0 <= overlap < SIDE and rows >= 1 and columns >= 1 and rows * columns <= MOST_CELLS):
+        if not (
+            1 <= strokes <= 1000 and 0 <= overlap < SIDE and rows >= 1 and columns >= 1 and rows * columns <= MOST_CELLS
+        ):
             raise ValueError(
                 f"{rows} × {columns} canvases of {strokes} strokes, overlapping by {overlap} pixels; expected 1 to {MOST_CELLS} canvases,"
                 f" 1 to 1000 strokes and an overlap of 0 to {SIDE - 1}"
@@ -66,10 +69,17 @@ class Painting(nn.Module):
     def read_palette(self, palette: Palette) -> Tensor | None:
         if palette is None or isinstance(palette, str):
             if palette not in (None, "grey"):
-                raise ValueError(f"palette is {palette!r}; expected 'grey', colours [[red, green, blue], …] in [0, 1], or none")
+                raise ValueError(
+                    f"palette is {palette!r}; expected 'grey', colours [[red, green, blue], …] in [0, 1], or none"
+                )
             return None if palette is None else torch.linspace(0, 1, 9)[:, None].expand(-1, 3)
         colours = torch.as_tensor(palette, dtype=torch.float32)
-        if colours.ndim != 2 or colours.shape[1] != 3 or not len(colours) or not ((colours >= 0) & (colours <= 1)).all():
+        if (
+            colours.ndim != 2
+            or colours.shape[1] != 3
+            or not len(colours)
+            or not ((colours >= 0) & (colours <= 1)).all()
+        ):
             raise ValueError(f"a palette is a list of colours [red, green, blue] in [0, 1], not {palette!r}")
         return colours
 
@@ -84,7 +94,9 @@ class Painting(nn.Module):
             return action
         soft = self.choice.softmax(-1)
         hard = F.one_hot(soft.argmax(-1), soft.shape[-1]).float()
-        rgb = (hard + (soft - soft.detach())) @ self.colours.to(soft.device)  # one colour; its gradient is the mixture's
+        rgb = (hard + (soft - soft.detach())) @ self.colours.to(
+            soft.device
+        )  # one colour; its gradient is the mixture's
         columns = list(action.unbind(-1))
         for name, value in zip(("red", "green", "blue"), rgb.unbind(-1), strict=True):
             columns[self.painter.actions[name]] = value
@@ -114,7 +126,9 @@ class Painting(nn.Module):
             inks = [checkpoint(self.painter.ink, part, use_reentrant=False) if len(action) > AT_ONCE else self.painter.ink(part)
                     for part in action.split(AT_ONCE)]  # fmt: skip
             ink = torch.cat(inks)[:, None].float()
-            layers = torch.cat([ink, ink * action[:, red : red + 3, None, None]], 1).unflatten(0, (self.rows, self.columns))
+            layers = torch.cat([ink, ink * action[:, red : red + 3, None, None]], 1).unflatten(
+                0, (self.rows, self.columns)
+            )
             for group in self.groups():
                 whole = self.spread(layers, group)
                 canvas = canvas * (1 - whole[:, :1]) + whole[:, 1:]
@@ -145,7 +159,12 @@ def varied(pictures: Tensor, copies: int, jitter: float, degrees: float, scale: 
     n, device = copies, pictures.device
     angle = torch.deg2rad((2 * torch.rand(n, device=device) - 1) * degrees)
     zoom = 1 + (2 * torch.rand(n, device=device) - 1) * scale
-    shift = (2 * torch.rand(n, 2, device=device) - 1) * 2 * jitter / torch.tensor([pictures.shape[-1], pictures.shape[-2]], device=device)
+    shift = (
+        (2 * torch.rand(n, 2, device=device) - 1)
+        * 2
+        * jitter
+        / torch.tensor([pictures.shape[-1], pictures.shape[-2]], device=device)
+    )
     rows = [
         torch.stack([angle.cos() * zoom, -angle.sin() * zoom, shift[:, 0]], 1),
         torch.stack([angle.sin() * zoom, angle.cos() * zoom, shift[:, 1]], 1),
@@ -155,7 +174,9 @@ def varied(pictures: Tensor, copies: int, jitter: float, degrees: float, scale: 
     return 1 + F.grid_sample(pictures.repeat(n, 1, 1, 1) - 1, grid, padding_mode="zeros", align_corners=False)
 
 
-def optimise(painting: Painting, loss: Callable[[Tensor], Tensor], steps: int, lr: float, watch: Watch | None, what: str) -> Painting:
+def optimise(
+    painting: Painting, loss: Callable[[Tensor], Tensor], steps: int, lr: float, watch: Watch | None, what: str
+) -> Painting:
     """Adam on the strokes. The best painting, by a running mean of the loss, is kept; Ctrl-C ends early and keeps it, too."""
     if not (1 <= steps <= 100_000 and 0 < lr <= 10):
         raise ValueError(f"steps is {steps}, lr is {lr}; expected 1 to 100,000 steps and a rate above 0, up to 10")
@@ -184,11 +205,11 @@ def optimise(painting: Painting, loss: Callable[[Tensor], Tensor], steps: int, l
 def check_painter(painter: Any) -> NeuralPainter:
     """A neural painter of colour by name, or itself. ValueError if it is none."""
     if isinstance(painter, str):
-        import zoo
-
-        painter = zoo.load(painter)
+        painter = load(painter)
     if not isinstance(painter, NeuralPainter) or painter.channels != 3 or "red" not in painter.actions:
-        raise ValueError(f"this needs a neural painter of strokes in colour, such as neural-painter-gan, not a {type(painter).__name__}")
+        raise ValueError(
+            f"this needs a neural painter of strokes in colour, such as neural-painter-gan, not a {type(painter).__name__}"
+        )
     return painter
 
 
@@ -220,9 +241,9 @@ def visualize(
     painter = check_painter(painter)
     models = [classifier(c).to(painter.device) for c in classifiers]
     torch.manual_seed(seed)
-    painting = Painting(painter, grid, grid, strokes, overlap, palette, real=real, generator=torch.Generator().manual_seed(seed)).to(
-        painter.device
-    )
+    painting = Painting(
+        painter, grid, grid, strokes, overlap, palette, real=real, generator=torch.Generator().manual_seed(seed)
+    ).to(painter.device)
 
     def loss(canvas: Tensor) -> Tensor:
         views = normalised(varied(canvas, 5, 12 * painting.width / 224, 20, 0.05, (224, 224)))
@@ -248,7 +269,7 @@ def stylize(
 ) -> Drawing:
     """Paint a picture so that a classifier's middle layer sees the same in it: only the content loss, the style is the brush's (§5.2).
 
-    image: see ``zoo.images.read``. layer: of the classifier, by name. size: longer side of the optimised picture in pixels, 64 to 4,096, in
+    image: see ``zoo.base.images.read``. layer: of the classifier, by name. size: longer side of the optimised picture in pixels, 64 to 4,096, in
     steps of 64 - overlap. strokes: on each canvas. real, watch: see :func:`visualize`. Raises ValueError for what does not exist.
     """
     pixels = read(image, 3)
@@ -262,7 +283,9 @@ def stylize(
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     painting = Painting(painter, rows, columns, strokes, overlap, palette, aspect, real, generator).to(painter.device)
-    target = F.interpolate(pixels, (painting.height, painting.width), mode="bilinear", antialias=True).to(painter.device)
+    target = F.interpolate(pixels, (painting.height, painting.width), mode="bilinear", antialias=True).to(
+        painter.device
+    )
 
     def loss(canvas: Tensor) -> Tensor:
         seen = features(varied(torch.cat([canvas, target]), 1, 12, 5, 0.1, (painting.height, painting.width)))

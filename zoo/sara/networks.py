@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from zoo.layers import TReLU
+from zoo.base.layers import TReLU
 
 GRID = 16  # side of the map that the fully-connected layers end in
 
@@ -27,13 +27,20 @@ class Rasteriser(nn.Module):
             raise ValueError(f"the neural renderer's size is {size}; expected 32, 64, 128, 256, …")
         c = int(16 * width)
         if c != 16 * width or c < 2 or c & (c - 1):
-            raise ValueError(f"the neural renderer's width is {width}; expected 1, 1/2, 1/4 or 1/8, or a power of 2 above")
+            raise ValueError(
+                f"the neural renderer's width is {width}; expected 1, 1/2, 1/4 or 1/8, or a power of 2 above"
+            )
         hidden = [GRID * GRID * c // 8, GRID * GRID * c // 4, GRID * GRID * c // 2, GRID * GRID * c]
         layers: list[nn.Module] = [m for i, o in pairwise([inputs, *hidden]) for m in (nn.Linear(i, o), nn.ReLU())]
         layers.append(nn.Unflatten(1, (c, GRID, GRID)))
         for side in [GRID << k for k in range((size // GRID).bit_length() - 1)]:
             out = 4 if 2 * side == size else 2 * c
-            layers += [nn.Conv2d(c, 2 * c, 3, padding=1), nn.ReLU(), nn.Conv2d(2 * c, out, 3, padding=1), nn.PixelShuffle(2)]
+            layers += [
+                nn.Conv2d(c, 2 * c, 3, padding=1),
+                nn.ReLU(),
+                nn.Conv2d(2 * c, out, 3, padding=1),
+                nn.PixelShuffle(2),
+            ]
             c = max(1, c // 2)
         self.net = nn.Sequential(*layers)
 
@@ -62,11 +69,15 @@ def conv_wn(i: int, o: int, kernel: int, stride: int) -> nn.Module:
     return weight_norm(nn.Conv2d(i, o, kernel, stride, kernel // 2))
 
 
-def resnet18(inputs: int, outputs: int, width: float, normed: Callable[..., nn.Module], act: Callable[[], nn.Module]) -> nn.Sequential:
+def resnet18(
+    inputs: int, outputs: int, width: float, normed: Callable[..., nn.Module], act: Callable[[], nn.Module]
+) -> nn.Sequential:
     """ResNet-18 (He et al., 2016) without its pooling, every stage of stride 2: (B, inputs, S, S) -> (B, outputs)."""
     sizes = [int(c * width) for c in (64, 64, 128, 256, 512)]
     blocks = [Block(a, b, stride, normed, act) for i, o in pairwise(sizes) for a, b, stride in ((i, o, 2), (o, o, 1))]
-    return nn.Sequential(normed(inputs, sizes[0], 3, 2), act(), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), Head(sizes[-1], outputs))
+    return nn.Sequential(
+        normed(inputs, sizes[0], 3, 2), act(), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), Head(sizes[-1], outputs)
+    )
 
 
 class Head(nn.Linear):

@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from datamodules.base import resize
 from renderers import Box, Overlay
-from zoo.tiling import Phase, Windows, split
+from zoo.base.tiling import Phase, Windows, split
 
 Act = Callable[[Tensor, Tensor, float], Tensor]
 """Canvases and targets (n, 3, S, S), and the share of the episode that is over, to bundles of strokes (n, k, A)."""
@@ -30,7 +30,9 @@ def check(tiles: int, strokes: int | None, refine: int, bundle: int, most: int, 
     if strokes < 1 or strokes % bundle:
         raise ValueError(f"strokes is {strokes}; this painter makes {bundle} at once: give a multiple of {bundle}")
     if strokes > most and not more:
-        raise ValueError(f"strokes is {strokes}; this painter makes at most {most} of an image: for more, give it tiles")
+        raise ValueError(
+            f"strokes is {strokes}; this painter makes at most {most} of an image: for more, give it tiles"
+        )
     if tiles < 1:
         raise ValueError(f"tiles is {tiles}; expected at least 1")
     if refine < 0:
@@ -82,7 +84,10 @@ def paint_tiles(
             bundle = act(resize(windows.inner(near), side), goal, moment)
             at = renderer.place(bundle.flatten(0, 1), windows.box)[1].view_as(bundle)
             windows.put(phase, torch.index_put(seen, (here.to(seen.device),), renderer.paint_all(near, at)))
-            rows += [renderer.place(b, box)[1] for b, box in zip(bundle.unbind(), boxes_of(windows, phase, here), strict=True)]
+            rows += [
+                renderer.place(b, box)[1]
+                for b, box in zip(bundle.unbind(), boxes_of(windows, phase, here), strict=True)
+            ]
     return windows.canvas, torch.cat(rows)
 
 
@@ -90,7 +95,9 @@ def boxes_of(windows: Windows, phase: Phase, here: Tensor) -> list[Box]:
     return [box for box, keep in zip(windows.boxes(phase), here.tolist(), strict=True) if keep]
 
 
-def refine(renderer: Overlay, target: Tensor, strokes: Tensor, steps: int, passes: list[Pass], bundle: int, lr: float = 0.01) -> Tensor:
+def refine(
+    renderer: Overlay, target: Tensor, strokes: Tensor, steps: int, passes: list[Pass], bundle: int, lr: float = 0.01
+) -> Tensor:
     """Move all strokes (T, A) at once down the gradient of the picture's mean squared error, ``steps`` times, by Adam.
 
     renderer: the smooth form. target: (1, 3, H, W). passes: how the strokes were painted, one :func:`paint_tiles` after the other.

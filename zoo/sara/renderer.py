@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric
 
 from renderers import Overlay
-from zoo.painter import Painter
+from zoo.base.painter import Painter
 from zoo.sara.networks import Rasteriser
 
 COLOUR = ("red", "green", "blue")
@@ -27,7 +27,9 @@ class NeuralRenderer(Painter, Overlay):
         super().__init__(renderer, lr)
         self.save_hyperparameters()
         if not set(COLOUR) <= set(self.actions.columns):
-            raise ValueError(f"strokes of {renderer!r} have no colour; SARA's neural renderer needs red, green and blue")
+            raise ValueError(
+                f"strokes of {renderer!r} have no colour; SARA's neural renderer needs red, green and blue"
+            )
         self.size = size
         self.shape = [i for i, name in enumerate(self.actions.columns) if name not in COLOUR]
         self.net = Rasteriser(len(self.shape), size, width)
@@ -36,7 +38,9 @@ class NeuralRenderer(Painter, Overlay):
     def opacity(self, action: Tensor, height: int, width: int) -> Tensor:
         alpha = self.net(action[:, self.shape])
         if (height, width) != (self.size, self.size):
-            alpha = F.interpolate(alpha, (height, width), mode="bilinear", antialias=max(height, width) < self.size, align_corners=False)
+            alpha = F.interpolate(
+                alpha, (height, width), mode="bilinear", antialias=max(height, width) < self.size, align_corners=False
+            )
         return alpha[:, 0]
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:

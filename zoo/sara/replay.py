@@ -32,7 +32,9 @@ class Replay:
         self.canvases = torch.zeros(episodes, steps + 1, 3, size, size, dtype=torch.uint8, device=device)
         self.targets = torch.zeros(episodes, 3, size, size, dtype=torch.uint8, device=device)
         self.actions = torch.zeros(episodes, steps, actions, device=device)
-        self.tiles = torch.zeros(episodes, steps, dtype=torch.int32)  # which part of the image was looked at; on the host
+        self.tiles = torch.zeros(
+            episodes, steps, dtype=torch.int32
+        )  # which part of the image was looked at; on the host
         self.count = self.place = 0  # episodes that are there; where the next one goes
 
     def __len__(self) -> int:
@@ -54,7 +56,14 @@ class Replay:
         chosen, step = torch.randint(self.count, (n,)), torch.randint(self.actions.shape[1], (n,))
         episode, at = chosen.to(device, non_blocking=True), step.to(device, non_blocking=True)
         before, after = (self.canvases[episode, at + k].float() / 255 for k in (0, 1))
-        return Transitions(before, after, self.targets[episode].float() / 255, self.actions[episode, at], step, self.tiles[chosen, step])
+        return Transitions(
+            before,
+            after,
+            self.targets[episode].float() / 255,
+            self.actions[episode, at],
+            step,
+            self.tiles[chosen, step],
+        )
 
     def state_dict(self) -> dict[str, Any]:
         kept = {name: getattr(self, name)[: self.count].cpu() for name in KEPT}

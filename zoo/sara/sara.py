@@ -14,14 +14,14 @@ from torch.func import functional_call
 import renderers
 from datamodules.base import resize
 from renderers import Box, Drawing, Overlay
-from zoo.drawer import CHUNK, Drawer
-from zoo.images import read
-from zoo.layers import gradient_penalty
+from zoo.base.drawer import CHUNK, Drawer
+from zoo.base.images import read
+from zoo.base.layers import gradient_penalty
+from zoo.base.tiling import boxes
 from zoo.sara.networks import ActionCritic, Actor, Critic, Discriminator, folded
 from zoo.sara.painting import check, choose, paint_tiles, worst
 from zoo.sara.painting import refine as improve
 from zoo.sara.replay import Replay, Transitions
-from zoo.tiling import boxes
 
 PENALTY = 10.0  # weight of the gradient penalty
 BETAS = (0.5, 0.999)  # of the discriminator's Adam
@@ -81,7 +81,9 @@ class SARA(Drawer):
         super().__init__(renderer, painter, image_size, 3, lr)
         self.save_hyperparameters()
         if not isinstance(self.exact, Overlay):
-            raise ValueError(f"SARA makes strokes of one colour over a canvas, such as 'qbc' or 'line'; {renderer!r} has none")
+            raise ValueError(
+                f"SARA makes strokes of one colour over a canvas, such as 'qbc' or 'line'; {renderer!r} has none"
+            )
         if reward not in ("wgan", "l2"):
             raise ValueError(f"reward is {reward!r}; expected wgan or l2")
         if min(steps, bundle, batch, updates, episodes) < 1:
@@ -93,7 +95,9 @@ class SARA(Drawer):
             if discount or min(levels, default=-1) < 0 or not 0 <= left <= 4 ** len(levels):
                 total = " + ".join(f"{n} × {4**i}" for i, n in enumerate(levels))
                 most = f"at most {4 ** len(levels)} more"
-                raise ValueError(f"levels {levels} make {total} bundles; steps is {steps}, expected that or {most}, with discount 0")
+                raise ValueError(
+                    f"levels {levels} make {total} bundles; steps is {steps}, expected that or {most}, with discount 0"
+                )
         self.automatic_optimization = False
         self.steps, self.bundle, self.levels = steps, bundle, levels
         self.world_size = image_size * (2 if levels else 1)
@@ -130,7 +134,12 @@ class SARA(Drawer):
     @cached_property
     def moments(self) -> list[tuple[int, float]]:
         """Of each step of an episode, how many tiles each way there are, and the share of the episode that is over."""
-        return [(tiles, moment) for tiles, moments, count in self.plan() for moment in moments for _ in range(count or tiles**2)]
+        return [
+            (tiles, moment)
+            for tiles, moments, count in self.plan()
+            for moment in moments
+            for _ in range(count or tiles**2)
+        ]
 
     @torch.no_grad()
     def episode(self, targets: Tensor, renderer: Overlay) -> tuple[Tensor, list[Tensor], Tensor]:
@@ -161,7 +170,9 @@ class SARA(Drawer):
         groups: dict[float, list[int]] = {}
         for i, (left, _, right, _) in enumerate(where):
             groups.setdefault(right - left, []).append(i)
-        back = torch.tensor([i for group in groups.values() for i in group]).argsort().to(images.device, non_blocking=True)
+        back = (
+            torch.tensor([i for group in groups.values() for i in group]).argsort().to(images.device, non_blocking=True)
+        )
         near = [torch.stack([part(images[i], where[i]) for i in group]) for group in groups.values()]
         return torch.cat([resize(x, self.image_size) for x in near])[back]
 
@@ -199,7 +210,9 @@ class SARA(Drawer):
 
         def act(canvas: Tensor, goal: Tensor, moment: float) -> Tensor:
             seen = zip(canvas.split(CHUNK), goal.split(CHUNK), strict=True)
-            return torch.cat([actor(c, g, c.new_full((len(c),), moment)) for c, g in seen]).unflatten(1, (self.bundle, -1))
+            return torch.cat([actor(c, g, c.new_full((len(c),), moment)) for c, g in seen]).unflatten(
+                1, (self.bundle, -1)
+            )
 
         rows, passes = torch.zeros(0, len(self.actions), device=self.device), []
         for d in sorted({1, tiles}):
@@ -220,7 +233,10 @@ class SARA(Drawer):
         tensors = [*self.actor.parameters(), *self.actor.buffers()]
         weights = [(t.data_ptr(), -1 if t.is_inference() else t._version) for t in tensors]
         if weights != self.folded_from or tensors[0].is_inference():
-            self.folded_from, self.folded_actor = weights, (folded(self.actor),)  # in a tuple: it is not a part of this module
+            self.folded_from, self.folded_actor = (
+                weights,
+                (folded(self.actor),),
+            )  # in a tuple: it is not a part of this module
         return self.folded_actor[0]
 
     # --- learning ---
@@ -267,7 +283,9 @@ class SARA(Drawer):
         """Transitions as the actor sees them: of its part of the image, (B, 3, S, S); step on the device."""
         where = [boxes(self.moments[t][0])[i] for t, i in zip(seen.step.tolist(), seen.tile.tolist(), strict=True)]
         before, after, target = (self.parts(x, where) for x in seen[:3])
-        return seen._replace(before=before, after=after, target=target, step=seen.step.to(self.device, non_blocking=True))
+        return seen._replace(
+            before=before, after=after, target=target, step=seen.step.to(self.device, non_blocking=True)
+        )
 
     def losses(self, seen: Transitions) -> dict[str, Tensor]:
         """Of actor, critic and discriminator, each with gradients in its own weights only."""
@@ -359,7 +377,9 @@ class SARA(Drawer):
             groups.append({"params": self.critic.parameters(), "lr": self.hparams["critic_lr"]})
         falling = [lambda k: (1 / 3) ** (k // self.hparams["decay_at"])] * len(groups)
         if self.hparams["reward"] == "wgan":
-            groups.append({"params": self.discriminator.parameters(), "lr": self.hparams["discriminator_lr"], "betas": BETAS})
+            groups.append(
+                {"params": self.discriminator.parameters(), "lr": self.hparams["discriminator_lr"], "betas": BETAS}
+            )
             falling.append(lambda k: 1.0)
         optimizer = torch.optim.Adam(groups, fused=True)  # FiniteGradients then leaves steps out on the device
         return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, falling)]
@@ -384,7 +404,9 @@ class SARA(Drawer):
         if self.trainer.world_size > 1:
             tensors = {k: v for k, v in mine.items() if isinstance(v, Tensor)}
             parts = {k: self.trainer.strategy.all_gather(v.to(self.device)).cpu() for k, v in tensors.items()}
-            checkpoint["replays"] = [mine | {k: v[rank] for k, v in parts.items()} for rank in range(self.trainer.world_size)]
+            checkpoint["replays"] = [
+                mine | {k: v[rank] for k, v in parts.items()} for rank in range(self.trainer.world_size)
+            ]
         else:
             checkpoint["replays"] = [mine]
 

@@ -43,7 +43,9 @@ class Mixture:
         log_rest = (2 * (math.log(2) - size - torch.log1p(torch.exp(-2 * size)))).clamp(
             min=-30
         )  # log(1 - rho²), also where rho rounds to 1
-        z = (dx - rho * dy).square() * torch.exp(-log_rest) + dy.square()  # = (dx² + dy² - 2 rho dx dy) / (1 - rho²), never negative
+        z = (dx - rho * dy).square() * torch.exp(
+            -log_rest
+        ) + dy.square()  # = (dx² + dy² - 2 rho dx dy) / (1 - rho²), never negative
         each = -0.5 * z - self.log_sigma_x - self.log_sigma_y - 0.5 * log_rest - math.log(2 * math.pi)
         return torch.logsumexp(self.log_pi + each, -1)
 
@@ -55,7 +57,8 @@ class Mixture:
             component = torch.multinomial(F.softmax(self.log_pi / temperature, -1), 1, generator=generator)
             pen = torch.multinomial(F.softmax(self.pen / temperature, -1), 1, generator=generator)[:, 0]
         mean_x, mean_y, log_x, log_y, rho = (
-            v.gather(-1, component)[:, 0] for v in (self.mean_x, self.mean_y, self.log_sigma_x, self.log_sigma_y, torch.tanh(self.rho_hat))
+            v.gather(-1, component)[:, 0]
+            for v in (self.mean_x, self.mean_y, self.log_sigma_x, self.log_sigma_y, torch.tanh(self.rho_hat))
         )
         if greedy:
             return torch.stack([mean_x, mean_y], -1), pen

@@ -87,7 +87,9 @@ class LSTM(Cell):
         return torch.sigmoid(o) * torch.tanh(c), c
 
     def forward(self, x: Tensor, state: State | None = None, z: Tensor | None = None) -> tuple[Tensor, State]:
-        if (self.training and self.keep < 1) or len(x) * x.shape[1] < 32:  # preparing the kernel costs more than so few points
+        if (self.training and self.keep < 1) or len(x) * x.shape[
+            1
+        ] < 32:  # preparing the kernel costs more than so few points
             return super().forward(x, state, z)
         x = x if z is None else torch.cat([x, z.expand(len(x), *z.shape)], -1)
         h, c = self.start(x) if state is None else state
@@ -143,7 +145,9 @@ class HyperLSTM(Cell):
         self.w_h = nn.Parameter(torch.cat([small[:, inputs:], orthogonal(4, hidden).detach()]))
         self.w_small = orthogonal(4, hyper)
         self.norms, self.small_norms = GateNorms(hidden), GateNorms(hyper)
-        self.embed = nn.Linear(hyper, 12 * embedding)  # of the scales of x, the scales of h, the biases; four gates each
+        self.embed = nn.Linear(
+            hyper, 12 * embedding
+        )  # of the scales of x, the scales of h, the biases; four gates each
         self.unfold = nn.Parameter(torch.zeros(12, embedding, hidden))
         self.bias = nn.Parameter(torch.zeros(4 * hidden))
         with torch.no_grad():
@@ -192,7 +196,9 @@ class Encoder(nn.Module):
         points = points.transpose(0, 1)
         rows = torch.arange(points.shape[1], device=points.device)
         back = (lengths - 1 - torch.arange(len(points), device=points.device)[:, None]).clamp(min=0)
-        h = torch.cat([self.forwards(points)[0][lengths - 1, rows], self.backwards(points[back, rows])[0][lengths - 1, rows]], -1)
+        h = torch.cat(
+            [self.forwards(points)[0][lengths - 1, rows], self.backwards(points[back, rows])[0][lengths - 1, rows]], -1
+        )
         return self.mean(h), self.log_variance(h)
 
 

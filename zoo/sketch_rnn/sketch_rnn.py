@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import zoo
 from datamodules.sketch_files import Sketch, from_drawing, from_lines, read_svg, simplify, to_drawing
 from datamodules.sketches import Sketches, pad
 from renderers import Drawing
-from zoo.drawer import Drawer
-from zoo.images import inked, read, trace
+from zoo.base.drawer import Drawer
+from zoo.base.images import inked, read, trace
+from zoo.checkpoints import load
 from zoo.sketch_rnn.mixture import Mixture, kl, reconstruction
 from zoo.sketch_rnn.networks import Cell, Decoder, Encoder
 
@@ -79,8 +79,10 @@ class SketchRNN(Drawer):
         self.decoder = Decoder(cell, decoder_size, z_size if conditional else 0, mixtures, keep)
 
     @property
-    def preprocessing(self) -> dict[str, Any]:
-        return {"form": "stroke-5", "unit": "standard deviation of the training offsets", "extent": self.hparams["extent"]}
+    def entry_fields(self) -> dict[str, Any]:
+        unit = "standard deviation of the training offsets"
+        preprocessing = {"form": "stroke-5", "unit": unit, "extent": self.hparams["extent"]}
+        return super().entry_fields | {"preprocessing": preprocessing}
 
     # --- learning ---
 
@@ -89,7 +91,7 @@ class SketchRNN(Drawer):
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             self.hparams.update(n_max=data.n_max, extent=data.extent)
             if self.hparams["start_from"]:
-                self.begin_as(zoo.load(self.hparams["start_from"]))
+                self.begin_as(load(self.hparams["start_from"]))
             if self.hparams["compiled"]:
                 cells: list[Any] = [m for m in self.modules() if isinstance(m, Cell)]
                 for cell in cells:
@@ -137,7 +139,9 @@ class SketchRNN(Drawer):
     def evaluate(self, batch: dict[str, Any], index: int, split: str) -> None:
         generator = torch.Generator(self.device).manual_seed(index)
         found = self.losses(batch, generator)
-        found["loss"] = found["L_R"] + self.hparams["w_kl"] * found.get("L_KL", 0.0)  # eq. 11: without annealing, without floor
+        found["loss"] = found["L_R"] + self.hparams["w_kl"] * found.get(
+            "L_KL", 0.0
+        )  # eq. 11: without annealing, without floor
         found["N_max"] = torch.tensor(float(batch["n_max"]), device=self.device)
         self.log_dict({f"{split}/{k}": v for k, v in found.items()}, batch_size=len(batch["length"]), sync_dist=True)
 
@@ -159,13 +163,15 @@ class SketchRNN(Drawer):
         h = self.hparams
         optimizer = torch.optim.Adam(self.parameters(), self.lr)
         floor = min(h["lr_min"] / self.lr, 1.0)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 - floor) * h["lr_decay"] ** step + floor)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: (1 - floor) * h["lr_decay"] ** step + floor
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     # --- drawing ---
 
     def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
-        """ink: what of the image is drawn: its ``light``, its ``dark``, or a photograph's ``lines`` (see ``zoo.images.inked``)."""
+        """ink: what of the image is drawn: its ``light``, its ``dark``, or a photograph's ``lines`` (see ``zoo.base.images.inked``)."""
         return inked(image, ink)
 
     def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -219,7 +225,9 @@ class SketchRNN(Drawer):
     def prior(self, n: int, generator: torch.Generator | None) -> Tensor | None:
         return torch.randn(n, self.hparams["z_size"], generator=generator, device=self.device) if self.encoder else None
 
-    def sample(self, n: int = 1, temperature: float = 0.4, greedy: bool = False, generator: torch.Generator | None = None) -> list[Drawing]:
+    def sample(
+        self, n: int = 1, temperature: float = 0.4, greedy: bool = False, generator: torch.Generator | None = None
+    ) -> list[Drawing]:
         """n new drawings: of random latent vectors, or by the decoder alone. temperature: more than 0, at most about 1 (eq. 8)."""
         if n < 1:
             raise ValueError(f"n is {n}; expected at least 1")
@@ -229,7 +237,9 @@ class SketchRNN(Drawer):
         """A sketch as stroke-5 points (N, 5) in the model's unit: its longer side is the mean of the training sketches'."""
         rows = np.asarray(stroke3(sketch), np.float32)
         if rows.ndim != 2 or rows.shape[1] != 3 or not len(rows):
-            raise ValueError(f"a sketch has the shape {rows.shape}; expected (N, 3) with at least one point: offsets x, y, pen lifted")
+            raise ValueError(
+                f"a sketch has the shape {rows.shape}; expected (N, 3) with at least one point: offsets x, y, pen lifted"
+            )
         if not np.isfinite(rows).all():
             raise ValueError(f"point {int(np.argwhere(~np.isfinite(rows))[0, 0])} of the sketch is not finite")
         if len(rows) > LONGEST:
@@ -259,7 +269,9 @@ class SketchRNN(Drawer):
             means = iter(encoder(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), lengths)[0])
         return torch.stack([s.to(self.device) if isinstance(s, Tensor) else next(means) for s in sketches])
 
-    def decode(self, z: Tensor, temperature: float = 0.1, greedy: bool = False, generator: torch.Generator | None = None) -> list[Drawing]:
+    def decode(
+        self, z: Tensor, temperature: float = 0.1, greedy: bool = False, generator: torch.Generator | None = None
+    ) -> list[Drawing]:
         """A drawing of each latent vector (B, N_z)."""
         self._encoder()
         return [to_drawing(s) for s in self.generate(len(z), z.to(self.device), None, temperature, greedy, generator)]
@@ -279,7 +291,12 @@ class SketchRNN(Drawer):
         return self.decode(between(za, zb, t, spherical), temperature, **options)
 
     def corners(
-        self, sketches: Sequence[Source], steps: int = 5, spherical: bool = True, temperature: float = 0.1, **options: Any
+        self,
+        sketches: Sequence[Source],
+        steps: int = 5,
+        spherical: bool = True,
+        temperature: float = 0.1,
+        **options: Any,
     ) -> list[Drawing]:
         """steps × steps drawings, row by row, between four sketches: upper left, upper right, lower left, lower right (supplement, §5)."""
         if len(sketches) != 4 or steps < 2:
@@ -316,7 +333,9 @@ class SketchRNN(Drawer):
             raise ValueError(
                 f"the sketch has {len(prefix)} points; this model draws at most {self.hparams['n_max']}, so nothing is left to add"
             )
-        return [to_drawing(s) for s in self.generate(n, self.prior(n, generator), prefix, temperature, greedy, generator)]
+        return [
+            to_drawing(s) for s in self.generate(n, self.prior(n, generator), prefix, temperature, greedy, generator)
+        ]
 
 
 def stroke3(source: Source) -> Sketch:

@@ -14,7 +14,7 @@ from torch import Tensor
 import renderers
 from renderers import Drawing
 from renderers.export.png import to_image
-from zoo.drawer import Drawer
+from zoo.base.drawer import Drawer
 
 SIDE, GAP = 96, 4  # pixels
 DIGIT = [[0.3, 0.2, 0.95, 0.15, 0.6, 0.5], [0.6, 0.5, 0.35, 0.9, 0.75, 0.78]]  # two curves, like a 2
@@ -45,7 +45,10 @@ def golden(model: Any) -> dict[str, Any]:
         image, drawing = drawings(model, 1)[0]
         return {"input": {"seed": 0} if image is None else image[0].tolist(), "output": json.loads(drawing.to_json())}
     strokes = random_strokes(model, 1)
-    return {"input": strokes[0].tolist(), "output": [[round(v, 4) for v in row] for row in model.render(strokes, 64)[0, 0].tolist()]}
+    return {
+        "input": strokes[0].tolist(),
+        "output": [[round(v, 4) for v in row] for row in model.render(strokes, 64)[0, 0].tolist()],
+    }
 
 
 @torch.no_grad()
@@ -58,8 +61,15 @@ def contact_sheet(model: Any, n: int = 8) -> Image.Image:
         pairs = list(zip(model.imitates.render(strokes, SIDE), model.render(strokes, SIDE), strict=True))
     columns = []
     for goal, made in pairs:
-        above = [] if goal is None else [F.interpolate(goal[None].float() / (255 if goal.dtype == torch.uint8 else 1), (SIDE, SIDE))[0]]
-        cells = [F.pad(p.cpu().expand(made.shape[0], -1, -1), (GAP,) * 4, value=0.5) for p in [*above, F.adaptive_avg_pool2d(made, SIDE)]]
+        above = (
+            []
+            if goal is None
+            else [F.interpolate(goal[None].float() / (255 if goal.dtype == torch.uint8 else 1), (SIDE, SIDE))[0]]
+        )
+        cells = [
+            F.pad(p.cpu().expand(made.shape[0], -1, -1), (GAP,) * 4, value=0.5)
+            for p in [*above, F.adaptive_avg_pool2d(made, SIDE)]
+        ]
         columns.append(torch.cat(cells, 1))
     return to_image(torch.cat(columns, 2))
 
@@ -71,5 +81,7 @@ def animation(model: Any, path: Path, size: int = 256) -> Path:
         return drawings(model, 1)[0][1].save(path.with_suffix(".gif"), size=size)
     steps = model.render(random_strokes(model, 1), size, steps=True)[0]
     frames = [to_image(canvas) for canvas in steps]
-    frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:], duration=[500] * (len(frames) - 1) + [1500], loop=0)
+    frames[0].save(
+        path, format="GIF", save_all=True, append_images=frames[1:], duration=[500] * (len(frames) - 1) + [1500], loop=0
+    )
     return path

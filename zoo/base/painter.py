@@ -29,10 +29,19 @@ class Painter(LightningModule, Renderer):
         super().__init__()
         self.imitates = renderers.get(renderer)
         self.name = renderer
-        self.actions, self.channels, self.background = self.imitates.actions, self.imitates.channels, self.imitates.background
+        self.actions, self.channels, self.background = (
+            self.imitates.actions,
+            self.imitates.channels,
+            self.imitates.background,
+        )
         self.lr = lr
         self.mse = MeanSquaredError()
         self.blank_mse = MeanSquaredError()
+
+    @property
+    def entry_fields(self) -> dict[str, Any]:
+        """What a checkpoint's entry says of it: the renderer that it imitates."""
+        return {"renderer": self.name}
 
     def outlines(self, strokes: Tensor) -> list[Outline]:
         return self.imitates.outlines(strokes)

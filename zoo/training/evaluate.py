@@ -10,7 +10,9 @@ from typing import Any
 from pytorch_lightning import Trainer
 
 import datamodules
-from zoo.checkpoints import CheckpointError, Entry, find, load, write_entry
+from zoo.checkpoints.catalogue import write_entry
+from zoo.checkpoints.entry import CheckpointError, Entry
+from zoo.checkpoints.loading import find, load
 
 
 def data_module(data: dict[str, Any]) -> datamodules.DataModule:
@@ -55,7 +57,9 @@ def evaluate(sources: list[str], write: bool = False, data: dict[str, Any] | Non
     found = {source: find(source).entry for source in sources}
     for source, entry in found.items():
         if not entry.metrics and data is None:
-            raise CheckpointError(f"{source} names no test set. Give one: --data '{{class: ImageFolder, root: my_images}}'")
+            raise CheckpointError(
+                f"{source} names no test set. Give one: --data '{{class: ImageFolder, root: my_images}}'"
+            )
     print(f"{'checkpoint':28} {'metric':18} {'test set':22} {'n':>6} {'measured':>10} {'stated':>10} {'paper':>8}")
     for source, entry in found.items():
         if data is not None:
@@ -66,10 +70,15 @@ def evaluate(sources: list[str], write: bool = False, data: dict[str, Any] | Non
             stated = stated_values.get((new["name"], repr(new["data"])))
             ok = stated is not None and abs(new["value"] - stated) <= new["tolerance"]
             held &= ok or data is not None
-            verdict = "ok" if ok else "not measured before" if stated is None else f"differs by more than {new['tolerance']}"
+            verdict = (
+                "ok" if ok else "not measured before" if stated is None else f"differs by more than {new['tolerance']}"
+            )
             shown = f"{stated:10.6f}" if stated is not None else f"{'-':>10}"
             shown += f" {'-' if new.get('paper') is None else new['paper']:>8}"
-            print(f"{entry.name:28} {new['name']:18} {new['dataset']:22} {new['n']:6} {new['value']:10.6f} {shown} {verdict}", flush=True)
+            print(
+                f"{entry.name:28} {new['name']:18} {new['dataset']:22} {new['n']:6} {new['value']:10.6f} {shown} {verdict}",
+                flush=True,
+            )
         if write:
             write_entry(source, replace(entry, metrics=measured))
     return held

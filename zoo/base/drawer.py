@@ -14,10 +14,11 @@ from tqdm import tqdm
 import renderers
 from datamodules.base import DataModule, resize
 from renderers import Drawing, Renderer
-from zoo.images import read
-from zoo.metrics import pictures
-from zoo.painter import Painter, adam_cosine
-from zoo.tiling import boxes, split
+from zoo.base.images import read
+from zoo.base.metrics import pictures
+from zoo.base.painter import Painter, adam_cosine
+from zoo.base.tiling import boxes, split
+from zoo.checkpoints import load
 
 CHUNK = 256  # tiles in a batch: bounds the memory
 BLANK = 0.02  # a tile whose mean difference from the paper is less is not drawn
@@ -43,9 +44,10 @@ class Drawer(LightningModule, ABC):
         self.painter_mse = MeanSquaredError()
 
     @property
-    def preprocessing(self) -> dict[str, Any]:
-        """What the network expects, for the checkpoint's entry."""
-        return {"image_size": self.image_size, "channels": self.channels, "range": [0, 1]}
+    def entry_fields(self) -> dict[str, Any]:
+        """What a checkpoint's entry says of it: its renderer, its painter, and what the network expects of an image."""
+        preprocessing = {"image_size": self.image_size, "channels": self.channels, "range": [0, 1]}
+        return {"renderer": self.exact.name, "painter": self.painter_name, "preprocessing": preprocessing}
 
     @property
     def painter(self) -> Renderer:
@@ -54,9 +56,7 @@ class Drawer(LightningModule, ABC):
             if self.painter_name is None:
                 self._painter.append(renderers.get(self.exact.name, differentiable=True))
             else:
-                import zoo
-
-                painter = zoo.load(self.painter_name)
+                painter = load(self.painter_name)
                 if not isinstance(painter, Painter) or painter.name != self.exact.name:
                     raise ValueError(
                         f"painter {self.painter_name!r} cannot teach a drawer of {self.exact.name!r}: it is a {type(painter).__name__}"
@@ -80,9 +80,14 @@ class Drawer(LightningModule, ABC):
 
     @torch.no_grad()
     def draw(
-        self, image: Any, tiles: int = 1, strokes: int | None = None, generator: torch.Generator | None = None, **options: Any
+        self,
+        image: Any,
+        tiles: int = 1,
+        strokes: int | None = None,
+        generator: torch.Generator | None = None,
+        **options: Any,
     ) -> Drawing:
-        """Draw any image: a path, ``sample:NAME``, PIL, an array or a tensor (see ``zoo.images.read``), of any size and aspect.
+        """Draw any image: a path, ``sample:NAME``, PIL, an array or a tensor (see ``zoo.base.images.read``), of any size and aspect.
 
         tiles: d draws d × d tiles of the image in one batch, each as finely as a whole one; blank tiles are left out.
         strokes: at most so many (of each tile); None for as many as the drawer makes. options: see :meth:`prepare`.
@@ -96,7 +101,9 @@ class Drawer(LightningModule, ABC):
         batch = split(self.prepare(resize(pixels, tiles * self.image_size), **options), tiles).to(self.device)
         paper = torch.tensor(self.exact.background, device=self.device).mean()
         inked = (batch - paper).abs().mean((1, 2, 3)) >= BLANK if tiles > 1 else torch.ones(1, dtype=torch.bool)
-        chunks = tqdm(batch[inked].split(CHUNK) if inked.any() else (), desc="tiles", unit_scale=CHUNK, delay=2, leave=False)
+        chunks = tqdm(
+            batch[inked].split(CHUNK) if inked.any() else (), desc="tiles", unit_scale=CHUNK, delay=2, leave=False
+        )
         made = [rows[:strokes].float().cpu() for chunk in chunks for rows in self.drawn(chunk, generator)]
         if tiles == 1:
             return Drawing(made[0], self.exact.name, aspect)
@@ -122,7 +129,9 @@ class Drawer(LightningModule, ABC):
         return strokes, drawn
 
     def log_figures(self, split: str, batch: dict[str, Tensor]) -> None:
-        figures = {f"{split}/{name}": metric for name, metric in self.pictures.items()} | {f"{split}/painter_mse": self.painter_mse}
+        figures = {f"{split}/{name}": metric for name, metric in self.pictures.items()} | {
+            f"{split}/painter_mse": self.painter_mse
+        }
         self.log_dict(figures, batch_size=len(batch["image"]))
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
@@ -130,7 +139,7 @@ class Drawer(LightningModule, ABC):
         self.log_figures("val", batch)
 
     def test_step(self, batch: dict[str, Tensor], index: int) -> None:
-        """test/mse, psnr, ssim: of the drawing on the renderer itself, at the size of the images (see ``zoo.metrics``). test/painter_mse:
+        """test/mse, psnr, ssim: of the drawing on the renderer itself, at the size of the images (see ``zoo.base.metrics``). test/painter_mse:
         of the same strokes on the painter, at image_size."""
         self.evaluate_batch(batch)
         self.log_figures("test", batch)

@@ -4,55 +4,95 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from zoo.cli.output import add_output, check_outputs, save_options
 
 GIF = "a .gif shows the optimisation"
 
 
-def add_painting(commands: Any, add_output: Callable[[argparse.ArgumentParser, str], None]) -> None:
+def add_painting(commands: Any) -> None:
     c = commands.add_parser("strokes", help="paint random strokes, for painters to learn from")
     c.add_argument("--renderer", required=True, metavar="NAME", help="whose strokes, e.g. mypaint")
     c.add_argument("--brush", metavar="GROUP/NAME", help="of mypaint (default classic/dry_brush)")
     c.add_argument("--n", type=int, default=200_000, help="how many (default 200,000)")
-    c.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to; what is there is kept, so a broken-off run goes on")
+    c.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="where to; what is there is kept, so a broken-off run goes on",
+    )
     c.add_argument("--size", type=int, default=64, metavar="PIXELS", help="side of a picture (default 64)")
     c.add_argument("--seed", type=int, default=0, help="of the random strokes (default 0)")
     c.add_argument("--processes", type=int, metavar="P", help="how many at once (default: one a core)")
 
     c = commands.add_parser("visualize", help="paint what a classifier takes for an ImageNet class")
-    c.add_argument("classes", nargs="+", metavar="CLASS", help="a name of an ImageNet class, or its number; several: a painting of all")
+    c.add_argument(
+        "classes",
+        nargs="+",
+        metavar="CLASS",
+        help="a name of an ImageNet class, or its number; several: a painting of all",
+    )
     c.add_argument("--strokes", type=int, default=30, help="on each canvas (default 30)")
     c.add_argument("--grid", type=int, default=1, metavar="G", help="G × G overlapping canvases (default 1)")
     c.add_argument("--overlap", type=int, default=48, metavar="PIXELS", help="of 64, between canvases (default 48)")
     c.add_argument(
-        "--classifiers", nargs="+", default=["squeezenet1_1"], metavar="NAME", help="squeezenet1_1, or torchvision's if installed"
+        "--classifiers",
+        nargs="+",
+        default=["squeezenet1_1"],
+        metavar="NAME",
+        help="squeezenet1_1, or torchvision's if installed",
     )
     add_optimising(c, 300, 0.05, real=True)
     add_output(c, GIF)
 
     c = commands.add_parser("stylize", help="paint a picture by what it means to a classifier")
     c.add_argument("image", metavar="IMAGE", help="an image file, or sample:astronaut, sample:chelsea, sample:coffee")
-    c.add_argument("--detail", type=int, default=288, metavar="PIXELS", help="longer side of what is optimised (default 288)")
+    c.add_argument(
+        "--detail", type=int, default=288, metavar="PIXELS", help="longer side of what is optimised (default 288)"
+    )
     c.add_argument("--strokes", type=int, default=4, help="on each canvas of 64² (default 4)")
     c.add_argument("--overlap", type=int, default=32, metavar="PIXELS", help="of 64, between canvases (default 32)")
-    c.add_argument("--classifier", default="squeezenet1_1", metavar="NAME", help="squeezenet1_1, or one of torchvision's if installed")
-    c.add_argument("--layer", default="features.7", metavar="NAME", help="whose output is to stay the same (default features.7)")
+    c.add_argument(
+        "--classifier",
+        default="squeezenet1_1",
+        metavar="NAME",
+        help="squeezenet1_1, or one of torchvision's if installed",
+    )
+    c.add_argument(
+        "--layer", default="features.7", metavar="NAME", help="whose output is to stay the same (default features.7)"
+    )
     add_optimising(c, 200, 0.1, real=False)
     add_output(c, GIF)
 
 
 def add_optimising(c: argparse.ArgumentParser, steps: int, lr: float, real: bool) -> None:
-    c.add_argument("--painter", default="neural-painter-gan", metavar="NAME", help="a neural painter (default neural-painter-gan)")
-    c.add_argument("--steps", type=int, default=steps, help=f"of the optimisation (default {steps}); Ctrl-C keeps the best so far")
+    c.add_argument(
+        "--painter", default="neural-painter-gan", metavar="NAME", help="a neural painter (default neural-painter-gan)"
+    )
+    c.add_argument(
+        "--steps", type=int, default=steps, help=f"of the optimisation (default {steps}); Ctrl-C keeps the best so far"
+    )
     c.add_argument("--lr", type=float, default=lr, help=f"of Adam (default {lr})")
-    c.add_argument("--palette", nargs="+", metavar="COLOUR", help="grey, or colours such as ff8800 that strokes are limited to")
+    c.add_argument(
+        "--palette", nargs="+", metavar="COLOUR", help="grey, or colours such as ff8800 that strokes are limited to"
+    )
     says = "let the classifier look at MyPaint's own canvas, with the painter's gradients, instead of the painter's"
-    c.add_argument("--real", action=argparse.BooleanOptionalAction, default=real, help=f"{says} (default: {'yes' if real else 'no'})")
-    c.add_argument("--preview", type=Path, metavar="FILE.png", help="written anew every 10 steps: the painting on the painter")
+    c.add_argument(
+        "--real",
+        action=argparse.BooleanOptionalAction,
+        default=real,
+        help=f"{says} (default: {'yes' if real else 'no'})",
+    )
+    c.add_argument(
+        "--preview", type=Path, metavar="FILE.png", help="written anew every 10 steps: the painting on the painter"
+    )
     c.add_argument("--seed", type=int, default=0, help="of the random numbers (default 0)")
-    c.add_argument("--renderer", metavar="NAME", help="paint the strokes with another renderer, e.g. mypaint:classic/pen")
+    c.add_argument(
+        "--renderer", metavar="NAME", help="paint the strokes with another renderer, e.g. mypaint:classic/pen"
+    )
     c.add_argument("--device", default="cpu", help="cpu, cuda, mps")
 
 
@@ -61,7 +101,11 @@ class Watcher:
 
     def __init__(self, args: argparse.Namespace):
         self.frames: list[Any] = []
-        self.gif, self.preview, self.every = Path(args.out).suffix.lower() == ".gif", args.preview, max(1, args.steps // 24)
+        self.gif, self.preview, self.every = (
+            Path(args.out).suffix.lower() == ".gif",
+            args.preview,
+            max(1, args.steps // 24),
+        )
         if self.preview and (self.preview.suffix.lower() != ".png" or not self.preview.parent.is_dir()):
             raise ValueError(f"--preview {self.preview}: expected a .png in a folder that exists")
 
@@ -72,20 +116,20 @@ class Watcher:
             import io
 
             from renderers.export.png import to_image
-            from zoo.checkpoints import atomic_write
+            from renderers.files import atomic_write
 
             out = io.BytesIO()
             to_image(painting().detach()[0].cpu()).save(out, "PNG")
             atomic_write(self.preview, out.getvalue())
 
     def save(self, drawing: Any, args: argparse.Namespace) -> None:
-        from zoo.cli import save_options
-
         if self.gif:
             from renderers.export import flipbook
 
             frames = [*self.frames, drawing]
-            flipbook([d.to(args.renderer) for d in frames] if args.renderer else frames, Path(args.out), **save_options(args))
+            flipbook(
+                [d.to(args.renderer) for d in frames] if args.renderer else frames, Path(args.out), **save_options(args)
+            )
         else:
             (drawing.to(args.renderer) if args.renderer else drawing).save(args.out, **save_options(args))
         print(f"{args.out}: {len(drawing)} strokes")
@@ -101,8 +145,6 @@ def palette(colours: list[str] | None) -> Any:
 
 
 def cmd_visualize(args: argparse.Namespace) -> int:
-    from zoo.cli import check_outputs
-
     check_outputs([Path(args.out)])
     watcher = Watcher(args)
 
@@ -122,8 +164,6 @@ def cmd_visualize(args: argparse.Namespace) -> int:
 
 
 def cmd_stylize(args: argparse.Namespace) -> int:
-    from zoo.cli import check_outputs
-
     check_outputs([Path(args.out)])
     watcher = Watcher(args)
 
@@ -131,7 +171,9 @@ def cmd_stylize(args: argparse.Namespace) -> int:
 
     options = {k: getattr(args, k) for k in ("layer", "strokes", "overlap", "steps", "lr", "real", "seed")}
     painter = zoo.load(args.painter, device=args.device)
-    drawing = zoo.stylize(args.image, painter, args.classifier, size=args.detail, palette=palette(args.palette), watch=watcher, **options)
+    drawing = zoo.stylize(
+        args.image, painter, args.classifier, size=args.detail, palette=palette(args.palette), watch=watcher, **options
+    )
     watcher.save(drawing, args)
     return 0
 

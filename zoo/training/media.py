@@ -12,7 +12,7 @@ from pytorch_lightning.cli import SaveConfigCallback
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from zoo import showcase
+from zoo.publishing import showcase
 
 
 def wandb_of(trainer: Trainer) -> list[WandbLogger]:
@@ -43,7 +43,9 @@ class LogDrawings(Callback):
         import wandb
 
         for logger in wandb_of(trainer):
-            artifact = wandb.Artifact(f"checkpoint-{logger.experiment.id}", "model", metadata={"step": trainer.global_step})
+            artifact = wandb.Artifact(
+                f"checkpoint-{logger.experiment.id}", "model", metadata={"step": trainer.global_step}
+            )
             artifact.add_file(path)
             logger.experiment.log_artifact(artifact)
 

@@ -9,9 +9,12 @@ from typing import Any
 
 import torch
 
-import zoo
-from zoo import checkpoints
-from zoo.checkpoints import CLASSES, CheckpointError, atomic_write, describe, entries, pack, save, write_entries
+from renderers.files import atomic_write
+from zoo.checkpoints import catalogue
+from zoo.checkpoints.catalogue import entries, write_entries
+from zoo.checkpoints.entry import CheckpointError
+from zoo.checkpoints.loading import describe, pack, save
+from zoo.checkpoints.methods import classes, method_class
 
 
 def restore(ckpt: Path) -> Any:
@@ -24,10 +27,10 @@ def restore(ckpt: Path) -> Any:
         weights, steps = state["state_dict"], int(state["global_step"])
     except Exception as e:  # torch raises what the bytes lead it to
         raise CheckpointError(f"{ckpt} is not a checkpoint of `zoo fit`: {e}") from e
-    if cls not in CLASSES:
-        raise CheckpointError(f"{ckpt} holds a {cls or 'model of unknown class'}; the zoo has {', '.join(CLASSES)}")
+    if cls not in classes():
+        raise CheckpointError(f"{ckpt} holds a {cls or 'model of unknown class'}; the zoo has {', '.join(classes())}")
     try:
-        model = getattr(zoo, cls)(**arguments)
+        model = method_class(cls)(**arguments)
         for_learning = getattr(model, "learning", ())  # critics and the like, which only training needs
         model.load_state_dict({k: v for k, v in weights.items() if not k.startswith(for_learning)}, strict=True)
     except Exception as e:  # likewise: the arguments may be anything
@@ -51,6 +54,6 @@ def export(ckpt: Path, name: str, out: Path | None = None, bundle: bool = False)
     kept = {k: old[k] for k in ("data", "metrics", "paper", "deviations", "licence") if k in old}
     made = describe(model, name, data, training=old.get("training", {}) | training, **kept)
     json.dumps(made.init_args)  # plain values only
-    atomic_write(checkpoints.WEIGHTS / made.weights["file"], data)
+    atomic_write(catalogue.WEIGHTS / made.weights["file"], data)
     write_entries({name: made})
-    return checkpoints.WEIGHTS / made.weights["file"]
+    return catalogue.WEIGHTS / made.weights["file"]

@@ -14,7 +14,11 @@ from torch import Tensor
 
 from datamodules.lines import line_art
 
-SAMPLES = {"astronaut": "astronaut.png", "chelsea": "chelsea.png", "coffee": "coffee.png"}  # photographs in scikit-image
+SAMPLES = {
+    "astronaut": "astronaut.png",
+    "chelsea": "chelsea.png",
+    "coffee": "coffee.png",
+}  # photographs in scikit-image
 SMALLEST, MOST_PIXELS = 8, 100_000_000
 SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N", "I"}
 
@@ -37,7 +41,9 @@ def open_image(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             if image.width * image.height > MOST_PIXELS:
-                raise ImageError(f"{path} has {image.width}×{image.height} pixels; at most {MOST_PIXELS:,} are read. Scale it down.")
+                raise ImageError(
+                    f"{path} has {image.width}×{image.height} pixels; at most {MOST_PIXELS:,} are read. Scale it down."
+                )
             if getattr(image, "n_frames", 1) > 1:
                 raise ImageError(f"{path} is an animation of {image.n_frames} frames; give one still image.")  # type: ignore[attr-defined]
             image.load()
@@ -51,7 +57,9 @@ def open_image(path: Path) -> Image.Image:
     except ImageError:
         raise
     except Image.DecompressionBombError as e:
-        raise ImageError(f"{path} claims too many pixels ({e}); at most {MOST_PIXELS:,} are read. Scale it down.") from e
+        raise ImageError(
+            f"{path} claims too many pixels ({e}); at most {MOST_PIXELS:,} are read. Scale it down."
+        ) from e
     except Exception as e:  # Pillow raises what the bytes lead it to
         raise ImageError(f"{path} is not a whole image: {e}. Fetch it again.") from e
 
@@ -85,9 +93,15 @@ def read(image: Any, channels: int) -> Tensor:
         image = image.detach().cpu()
         image = image[0] if image.ndim == 4 and len(image) == 1 else image
         image = image.permute(1, 2, 0).numpy() if image.ndim == 3 else image.numpy()
-    if not isinstance(image, np.ndarray) or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
+    if (
+        not isinstance(image, np.ndarray)
+        or image.ndim not in (2, 3)
+        or (image.ndim == 3 and image.shape[2] not in (1, 3, 4))
+    ):
         shape = f" of shape {image.shape}" if isinstance(image, np.ndarray) else ""
-        raise ImageError(f"{what}{shape} is not an image: give a path, a PIL image, an array (H, W[, 3 or 4]) or a tensor (C, H, W)")
+        raise ImageError(
+            f"{what}{shape} is not an image: give a path, a PIL image, an array (H, W[, 3 or 4]) or a tensor (C, H, W)"
+        )
     if image.dtype == np.uint8:
         image = image.astype(np.float32) / 255
     if image.dtype == np.bool_ or not np.issubdtype(image.dtype, np.floating):
@@ -147,7 +161,10 @@ def trace(ink: Tensor, threshold: float = 0.35) -> list[np.ndarray]:
             before = np.subtract(line[-1], line[max(0, len(line) - 6)])
             best = max(
                 near,
-                key=lambda q: float(np.dot(np.subtract(q, line[-1]), before)) - abs(q[0] - line[-1][0]) * abs(q[1] - line[-1][1]) * 0.1,
+                key=lambda q: (
+                    float(np.dot(np.subtract(q, line[-1]), before))
+                    - abs(q[0] - line[-1][0]) * abs(q[1] - line[-1][1]) * 0.1
+                ),
             )
             line.append(best)
             left.remove(best)

@@ -13,12 +13,11 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 import datamodules
-import zoo.canvas_drawer
-import zoo.neural_painter
-import zoo.sara
-import zoo.sketch_rnn
-from zoo import checkpoints, guards
-from zoo.media import LogDrawings, SaveConfig
+from zoo.checkpoints import CheckpointError, load
+from zoo.checkpoints.loading import find
+from zoo.checkpoints.methods import classes, method_class
+from zoo.training import guards
+from zoo.training.media import LogDrawings, SaveConfig
 
 
 class CLI(LightningCLI):
@@ -34,10 +33,16 @@ class CLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         argv = sys.argv[1:] if args is None else [str(a) for a in args]
-        names = [a.split("=", 1)[1] if "=" in a else argv[i + 1] for i, a in enumerate(argv) if a.split("=")[0] == "--init_from"]
+        names = [
+            a.split("=", 1)[1] if "=" in a else argv[i + 1]
+            for i, a in enumerate(argv)
+            if a.split("=")[0] == "--init_from"
+        ]
         if names and names[-1] != "null":
-            entry = checkpoints.find(names[-1]).entry
-            arguments = {k: v for k, v in entry.init_args.items() if k != "start_from"}  # it has started: its own weights count
+            entry = find(names[-1]).entry
+            arguments = {
+                k: v for k, v in entry.init_args.items() if k != "start_from"
+            }  # it has started: its own weights count
             start = {"class_path": f"zoo.{entry.cls}", "init_args": arguments}
             for subparser in self._subcommand_parsers.values():
                 subparser.set_defaults({"model": start})
@@ -45,12 +50,15 @@ class CLI(LightningCLI):
         config = self.config[self.config["subcommand"]]
         model = config.get("model") or {}
         self.asked = dict(model.get("init_args") or {})
-        cls = getattr(zoo, str(model.get("class_path")).rsplit(".", 1)[-1], None)
-        self.defaults = {k: p.default for k, p in inspect.signature(cls).parameters.items()} if cls else {}
+        name = str(model.get("class_path")).rsplit(".", 1)[-1]
+        parameters = inspect.signature(method_class(name)).parameters if name in classes() else {}
+        self.defaults = {k: p.default for k, p in parameters.items()}
         if config.get("init_from") and config.get("ckpt_path"):
             raise ValueError("--init_from starts a new training and --ckpt_path resumes an old one: give one of them")
         if "://" in str(config.get("ckpt_path") or ""):
-            raise ValueError(f"--ckpt_path {config['ckpt_path']}: training checkpoints are read from local files only; fetch it first")
+            raise ValueError(
+                f"--ckpt_path {config['ckpt_path']}: training checkpoints are read from local files only; fetch it first"
+            )
 
     def before_instantiate_classes(self) -> None:
         """A resumed run keeps the settings of its model: those asked for must be the same. (Lightning would drop them silently.)"""
@@ -90,18 +98,17 @@ def check_data(model: Any, data: Any) -> None:
 
 def start_from(model: Any, name: str) -> None:
     """Give a model a checkpoint's weights. CheckpointError if it is of another class, renderer or architecture."""
-    start = checkpoints.load(name)
-    for what, mine, its in (("class", type(model), type(start)), ("renderer", renderer_of(model), renderer_of(start))):
+    start = load(name)
+    for what, mine, its in (
+        ("class", type(model), type(start)),
+        ("renderer", model.entry_fields["renderer"], start.entry_fields["renderer"]),
+    ):
         if mine != its:
-            raise checkpoints.CheckpointError(f"--init_from {name}: its {what} is {its}, this model's {mine}")
+            raise CheckpointError(f"--init_from {name}: its {what} is {its}, this model's {mine}")
     try:
         model.load_state_dict(start.state_dict(), strict=True)
     except RuntimeError as e:
-        raise checkpoints.CheckpointError(f"--init_from {name}: this model has another architecture: {e}") from e
-
-
-def renderer_of(model: Any) -> str:
-    return str(model.exact.name if hasattr(model, "exact") else model.name)
+        raise CheckpointError(f"--init_from {name}: this model has another architecture: {e}") from e
 
 
 def main(args: list[str] | None = None) -> CLI:
@@ -109,6 +116,10 @@ def main(args: list[str] | None = None) -> CLI:
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
     # ModelCheckpoint's wish for the weights before the step: what a resumed run needs are those after it
     warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
+    for name in classes():
+        method_class(name)  # jsonargparse knows the classes that are imported
+    for name in datamodules.__all__:
+        getattr(datamodules, name)
     return CLI(
         LightningModule,
         datamodules.DataModule,

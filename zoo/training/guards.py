@@ -16,7 +16,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from zoo.checkpoints import atomic_write
+from renderers.files import atomic_write
 
 WANDB_WAIT = 20  # seconds for wandb's server to answer, before the run is logged offline
 
@@ -41,7 +41,9 @@ class AtomicCheckpoints(TorchCheckpointIO):
             atomic_write(path, buffer.getvalue())
         except OSError as e:
             remedy = "checkpoints before it are whole: make room, and resume with --ckpt_path"
-            raise OSError(e.errno, f"{os.strerror(e.errno or 5)}, so this checkpoint could not be saved; {remedy}", str(path)) from e
+            raise OSError(
+                e.errno, f"{os.strerror(e.errno or 5)}, so this checkpoint could not be saved; {remedy}", str(path)
+            ) from e
 
 
 class FiniteGradients(Callback):
@@ -56,11 +58,15 @@ class FiniteGradients(Callback):
         self.in_a_row: Tensor | float = 0.0
         self.left_out: Tensor | float = 0.0
 
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer) -> None:
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         bad = 1.0 - torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]).isfinite().float()
         self.in_a_row, self.left_out, self.steps = (self.in_a_row + bad) * bad, self.left_out + bad, self.steps + 1
-        if fused := all(group.get("fused") for group in optimizer.param_groups):  # as of a checkpoint, where it was loaded
+        if fused := all(
+            group.get("fused") for group in optimizer.param_groups
+        ):  # as of a checkpoint, where it was loaded
             optimizer.found_inf = bad  # type: ignore[attr-defined]
             if self.steps % self.limit:
                 return
@@ -71,7 +77,9 @@ class FiniteGradients(Callback):
                 f"the gradients of {self.limit} batches in a row are not finite. Lower the learning rate, or look at the data;"
                 " the last checkpoint is from before"
             )
-        message = f"up to step {trainer.global_step}: the gradient is not finite; {int(self.left_out)} batch(es) left out"
+        message = (
+            f"up to step {trainer.global_step}: the gradient is not finite; {int(self.left_out)} batch(es) left out"
+        )
         rank_zero_warn(message, category=RuntimeWarning)
         self.left_out = 0.0
         if not fused:
@@ -102,7 +110,10 @@ def check_wandb(logger: WandbLogger) -> None:
     try:
         _ = logger.experiment
     except (wandb.errors.Error, OSError, ValueError) as e:
-        rank_zero_warn(f"wandb is out of reach ({e}); this run is logged offline: `wandb sync` sends it later", category=RuntimeWarning)
+        rank_zero_warn(
+            f"wandb is out of reach ({e}); this run is logged offline: `wandb sync` sends it later",
+            category=RuntimeWarning,
+        )
         os.environ["WANDB_MODE"] = "offline"
         wandb.teardown()  # it has read the environment already
         _ = logger.experiment

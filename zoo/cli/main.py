@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from zoo.cli_paint import add_painting, cmd_strokes, cmd_stylize, cmd_visualize  # noqa: F401  (main finds them by name)
+from zoo.cli.output import add_output, check_outputs, save_options
+from zoo.cli.painting import add_painting, cmd_strokes, cmd_stylize, cmd_visualize  # noqa: F401  (main finds them by name)
 
 SKETCH = "a file: .json or .svg, or a picture whose lines are traced"
 TRAINING = ("fit", "validate", "test", "predict")
@@ -52,7 +53,9 @@ ABOUT = {
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(prog="zoo", description="Draw with strokes: trained models that turn pixels into strokes.")
+    p = argparse.ArgumentParser(
+        prog="zoo", description="Draw with strokes: trained models that turn pixels into strokes."
+    )
     commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     c = commands.add_parser("list", help="the checkpoints and their figures")
@@ -63,13 +66,35 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("name")
 
     c = commands.add_parser("draw", help="draw images with a checkpoint")
-    c.add_argument("images", nargs="+", metavar="IMAGE", help="an image file, or sample:astronaut, sample:chelsea, sample:coffee")
-    c.add_argument("--model", required=True, metavar="NAME", help="a name of `zoo list`, a checkpoint's folder, or org/repo on the Hub")
-    c.add_argument("--tiles", type=int, default=1, metavar="D", help="draw D × D tiles of the image, for finer drawings")
+    c.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="an image file, or sample:astronaut, sample:chelsea, sample:coffee"
+    )
+    c.add_argument(
+        "--model",
+        required=True,
+        metavar="NAME",
+        help="a name of `zoo list`, a checkpoint's folder, or org/repo on the Hub",
+    )
+    c.add_argument(
+        "--tiles", type=int, default=1, metavar="D", help="draw D × D tiles of the image, for finer drawings"
+    )
     c.add_argument("--strokes", type=int, metavar="N", help="at most N strokes (of each tile)")
-    c.add_argument("--refine", type=int, metavar="N", help="SARA: move all strokes by N gradient steps at the end, for a closer likeness")
-    c.add_argument("--ink", choices=["auto", "light", "dark", "lines"], help="what of the image is ink; lines: those of a photograph")
-    c.add_argument("--order", choices=["phases", "rows", "flood"], help="in which a sliding drawer goes over its windows (default phases)")
+    c.add_argument(
+        "--refine",
+        type=int,
+        metavar="N",
+        help="SARA: move all strokes by N gradient steps at the end, for a closer likeness",
+    )
+    c.add_argument(
+        "--ink",
+        choices=["auto", "light", "dark", "lines"],
+        help="what of the image is ink; lines: those of a photograph",
+    )
+    c.add_argument(
+        "--order",
+        choices=["phases", "rows", "flood"],
+        help="in which a sliding drawer goes over its windows (default phases)",
+    )
     c.add_argument("--renderer", metavar="NAME", help="paint the strokes with another renderer")
     c.add_argument("--device", default="cpu", help="cpu, cuda, mps")
     add_output(c, "with several images it holds {name}, e.g. out/{name}.svg")
@@ -77,9 +102,18 @@ def parser() -> argparse.ArgumentParser:
     c = commands.add_parser("rooms", help="the rooms of a floor plan as boxes, in JSON")
     c.add_argument("image", metavar="PLAN", help="an image file: dark walls on white")
     c.add_argument(
-        "--model", required=True, metavar="NAME", help="one of floor plans: a name of `zoo list`, a folder, or org/repo on the Hub"
+        "--model",
+        required=True,
+        metavar="NAME",
+        help="one of floor plans: a name of `zoo list`, a folder, or org/repo on the Hub",
     )
-    c.add_argument("--out", required=True, type=Path, metavar="FILE.json", help="{rooms: [{room, box: [left, top, right, bottom]}]}")
+    c.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        metavar="FILE.json",
+        help="{rooms: [{room, box: [left, top, right, bottom]}]}",
+    )
 
     c = commands.add_parser("sample", help="draw new sketches with a sketch-rnn")
     c.add_argument("--n", type=int, default=25, help="how many (default 25)")
@@ -88,11 +122,21 @@ def parser() -> argparse.ArgumentParser:
     c = commands.add_parser("complete", help="finish a sketch in several ways, with a sketch-rnn")
     c.add_argument("sketch", metavar="SKETCH", help=SKETCH)
     c.add_argument("--n", type=int, default=9, help="how many ways (default 9)")
-    c.add_argument("--part", type=float, default=0.5, help="how large the sketch is, of a whole drawing's longer side (default 0.5)")
+    c.add_argument(
+        "--part",
+        type=float,
+        default=0.5,
+        help="how large the sketch is, of a whole drawing's longer side (default 0.5)",
+    )
     add_sketching(c, 0.4)
 
     c = commands.add_parser("interpolate", help="draw what lies between two sketches, or four, with a sketch-rnn")
-    c.add_argument("sketches", nargs="*", metavar="SKETCH", help=f"two, or four for the corners of a grid; none for new ones. {SKETCH}")
+    c.add_argument(
+        "sketches",
+        nargs="*",
+        metavar="SKETCH",
+        help=f"two, or four for the corners of a grid; none for new ones. {SKETCH}",
+    )
     c.add_argument("--steps", type=int, default=10, help="from one to another, both included (default 10)")
     c.add_argument("--linear", action="store_true", help="on a straight line instead of along the sphere")
     add_sketching(c, 0.1)
@@ -103,50 +147,59 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--strokes", type=int, metavar="N", help="only the first N strokes")
     add_output(c, "")
 
-    c = commands.add_parser("evaluate", help="measure checkpoints on their test sets, and compare with checkpoints.yaml")
+    c = commands.add_parser(
+        "evaluate", help="measure checkpoints on their test sets, and compare with checkpoints.yaml"
+    )
     c.add_argument(
-        "names", nargs="*", metavar="NAME", help="a name of `zoo list`, a folder written by `zoo export`, or org/repo on the Hub"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="a name of `zoo list`, a folder written by `zoo export`, or org/repo on the Hub",
     )
     c.add_argument("--all", action="store_true", help="all checkpoints")
-    c.add_argument("--data", metavar="YAML", help="another test set, e.g. '{class: ImageFolder, root: my_images, image_size: 64}'")
-    c.add_argument("--write", action="store_true", help="write the measured values to checkpoints.yaml, or to the folder's config.json")
+    c.add_argument(
+        "--data", metavar="YAML", help="another test set, e.g. '{class: ImageFolder, root: my_images, image_size: 64}'"
+    )
+    c.add_argument(
+        "--write",
+        action="store_true",
+        help="write the measured values to checkpoints.yaml, or to the folder's config.json",
+    )
 
     c = commands.add_parser("export", help="turn a training checkpoint into one that zoo.load reads")
     c.add_argument("ckpt", type=Path, metavar="FILE.ckpt")
     c.add_argument("--name", required=True, help="its name")
     c.add_argument("--out", type=Path, metavar="FOLDER", help="where to (default: ./NAME)")
-    c.add_argument("--bundle", action="store_true", help="for maintainers: put it into zoo/weights and checkpoints.yaml instead")
+    c.add_argument(
+        "--bundle", action="store_true", help="for maintainers: put it into zoo/weights and checkpoints.yaml instead"
+    )
 
     c = commands.add_parser("publish", help="put a checkpoint on the Hugging Face Hub")
     c.add_argument("name", metavar="NAME", help="a name of `zoo list`, or a folder written by `zoo export`")
     c.add_argument("--to", required=True, metavar="ORG", help="the user or organisation; it becomes ORG/NAME there")
     c.add_argument("--tag", metavar="VERSION", help="its version (default: that of this library)")
-    c.add_argument("--private", action="store_true", help="only for those who may read the organisation's private models")
+    c.add_argument(
+        "--private", action="store_true", help="only for those who may read the organisation's private models"
+    )
     c.add_argument("--dry-run", action="store_true", help="make and check all files, show the card, send nothing")
 
-    add_painting(commands, add_output)
+    add_painting(commands)
 
     for name in TRAINING:
         commands.add_parser(name, help=ABOUT[name], add_help=False)
     return p
 
 
-def add_output(c: argparse.ArgumentParser, note: str) -> None:
-    c.add_argument(
-        "--out",
-        required=True,
-        metavar="FILE",
-        help=f"its ending is the format: .svg .json .png .gif .mp4 .gcode, .obj for prisms; {note}".rstrip("; "),
-    )
-    c.add_argument("--size", type=int, metavar="PIXELS", help="longer side of a .png, .gif or .mp4")
-    c.add_argument("--page", type=float, nargs=2, metavar="MM", help=".gcode: width and height of the page (default 210 297)")
-    c.add_argument("--margin", type=float, metavar="MM", help=".gcode: margin (default 10)")
-    c.add_argument("--feed", type=float, metavar="MM/MIN", help=".gcode: feed rate (default 1500)")
-
-
 def add_sketching(c: argparse.ArgumentParser, temperature: float) -> None:
-    c.add_argument("--model", required=True, metavar="NAME", help="a name of `zoo list`, a checkpoint's folder, or org/repo on the Hub")
-    c.add_argument("--temperature", type=float, default=temperature, help=f"randomness, from above 0 to 1 (default {temperature})")
+    c.add_argument(
+        "--model",
+        required=True,
+        metavar="NAME",
+        help="a name of `zoo list`, a checkpoint's folder, or org/repo on the Hub",
+    )
+    c.add_argument(
+        "--temperature", type=float, default=temperature, help=f"randomness, from above 0 to 1 (default {temperature})"
+    )
     c.add_argument("--greedy", action="store_true", help="always the likeliest point")
     c.add_argument("--seed", type=int, default=0, help="of the random numbers (default 0)")
     c.add_argument("--renderer", metavar="NAME", help="paint the strokes with another renderer")
@@ -154,14 +207,11 @@ def add_sketching(c: argparse.ArgumentParser, temperature: float) -> None:
     add_output(c, "several drawings make a grid, or a file each where the name holds {i}")
 
 
-def save_options(args: argparse.Namespace) -> dict[str, Any]:
-    return {k: v for k in ("size", "page", "margin", "feed") if (v := getattr(args, k)) is not None}
-
-
 def cmd_list(args: argparse.Namespace) -> int:
-    from zoo import checkpoints, table
+    from zoo.checkpoints.catalogue import entries as catalogue
+    from zoo.publishing import table
 
-    entries = list(checkpoints.entries().values())
+    entries = list(catalogue().values())
     if args.write:
         table.write(args.write, entries)
     else:
@@ -174,9 +224,9 @@ def cmd_show(args: argparse.Namespace) -> int:
 
     import yaml
 
-    from zoo import checkpoints
+    from zoo.checkpoints.catalogue import entry
 
-    print(yaml.safe_dump(asdict(checkpoints.entry(args.name)), sort_keys=False, allow_unicode=True, width=120), end="")
+    print(yaml.safe_dump(asdict(entry(args.name)), sort_keys=False, allow_unicode=True, width=120), end="")
     return 0
 
 
@@ -187,11 +237,13 @@ def cmd_draw(args: argparse.Namespace) -> int:
     check_outputs(outs)
 
     import zoo
-    from zoo.drawer import Drawer
+    from zoo.base.drawer import Drawer
 
     model = zoo.load(args.model, device=args.device)
     if not isinstance(model, Drawer):
-        raise ValueError(f"{args.model} is a {type(model).__name__}, which paints strokes but makes none; `zoo list` says which draw")
+        raise ValueError(
+            f"{args.model} is a {type(model).__name__}, which paints strokes but makes none; `zoo list` says which draw"
+        )
     options = {name: value for name in ("ink", "refine", "order") if (value := getattr(args, name)) is not None}
     known = {*inspect.signature(model.draw).parameters, *inspect.signature(model.prepare).parameters}
     if foreign := [f"--{name}" for name in options if name not in known or (name == "ink" and model.channels != 1)]:
@@ -210,11 +262,13 @@ def cmd_rooms(args: argparse.Namespace) -> int:
     check_outputs([args.out])
 
     import zoo
-    from zoo.checkpoints import atomic_write
+    from renderers.files import atomic_write
 
     model = zoo.load(args.model)
     if not isinstance(model, zoo.CanvasDrawer):
-        raise ValueError(f"{args.model} is a {type(model).__name__}; this command needs a CanvasDrawer of floor plans: see `zoo list`")
+        raise ValueError(
+            f"{args.model} is a {type(model).__name__}; this command needs a CanvasDrawer of floor plans: see `zoo list`"
+        )
     found = zoo.rooms(model.draw(args.image))
     atomic_write(args.out, json.dumps({"rooms": found}, indent=1).encode())
     print(f"{args.out}: {len(found)} rooms")
@@ -280,16 +334,6 @@ def save_all(drawings: list[Any], args: argparse.Namespace, columns: int | None 
     print(f"{out}: {len(drawings)} drawings")
 
 
-def check_outputs(outs: list[Path]) -> None:
-    """Fail before the work, not after it."""
-    from renderers.export import check_ending
-
-    for out in outs:
-        check_ending(out)
-        if not out.parent.is_dir():
-            raise FileNotFoundError(f"no folder {out.parent} to write {out.name} to")
-
-
 def cmd_render(args: argparse.Namespace) -> int:
     check_outputs([Path(args.out)])
 
@@ -303,7 +347,7 @@ def cmd_render(args: argparse.Namespace) -> int:
 
 
 def cmd_evaluate(args: argparse.Namespace) -> int:
-    from zoo import checkpoints
+    from zoo.checkpoints import names
 
     if bool(args.names) == args.all:
         raise ValueError("say which checkpoints: `zoo evaluate NAME…`, or `zoo evaluate --all`")
@@ -316,22 +360,24 @@ def cmd_evaluate(args: argparse.Namespace) -> int:
         except yaml.YAMLError as e:
             raise ValueError(f"--data {args.data!r} is not YAML: {e}") from e
         if not isinstance(data, dict) or "class" not in data:
-            raise ValueError(f"--data {args.data!r} names no class; expected e.g. '{{class: ImageFolder, root: my_images}}'")
-    from zoo.evaluate import evaluate
+            raise ValueError(
+                f"--data {args.data!r} names no class; expected e.g. '{{class: ImageFolder, root: my_images}}'"
+            )
+    from zoo.training.evaluate import evaluate
 
-    held = evaluate(checkpoints.names() if args.all else args.names, write=args.write, data=data)
+    held = evaluate(names() if args.all else args.names, write=args.write, data=data)
     return 0 if held or args.write else 1
 
 
 def cmd_export(args: argparse.Namespace) -> int:
-    from zoo.export import export
+    from zoo.training.export import export
 
     print(export(args.ckpt, args.name, args.out, args.bundle))
     return 0
 
 
 def cmd_publish(args: argparse.Namespace) -> int:
-    from zoo.hub import publish
+    from zoo.publishing.publish import publish
 
     print(publish(args.name, args.to, args.private, args.dry_run, args.tag))
     return 0
@@ -344,8 +390,10 @@ def of_worker(text: str) -> str:
 
 def recipe(argument: str, before: str) -> str:
     """An argument for Lightning's command line: --config takes the name of a recipe too, and --help_all is its help."""
-    known = Path(__file__).parent / "recipes" / f"{argument}.yaml"
-    return str(known) if before == "--config" and known.is_file() else "--help" if argument == "--help_all" else argument
+    known = Path(__file__).parents[1] / "recipes" / f"{argument}.yaml"
+    return (
+        str(known) if before == "--config" and known.is_file() else "--help" if argument == "--help_all" else argument
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -356,9 +404,9 @@ def main(argv: list[str] | None = None) -> int:
             if {"-h", "--help"} & set(argv):
                 print(TRAINING_HELP.format(argv[0], ABOUT[argv[0]]), end="")
                 return 0
-            from zoo import training
+            from zoo.training import app
 
-            training.main([recipe(a, before) for before, a in zip(["", *argv], argv, strict=False)])
+            app.main([recipe(a, before) for before, a in zip(["", *argv], argv, strict=False)])
             return 0
         args = parser().parse_args(argv)
         return int(globals()[f"cmd_{args.command}"](args))
@@ -366,7 +414,10 @@ def main(argv: list[str] | None = None) -> int:
         print("zoo: interrupted", file=sys.stderr)
         return 130
     except pickle.UnpicklingError:  # its own text advises to read the file unsafely
-        print("zoo: error: the training checkpoint holds more than tensors and plain values: use one that `zoo fit` wrote", file=sys.stderr)
+        print(
+            "zoo: error: the training checkpoint holds more than tensors and plain values: use one that `zoo fit` wrote",
+            file=sys.stderr,
+        )
         return 1
     except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as e:
         if os.environ.get("ZOO_TRACEBACK"):

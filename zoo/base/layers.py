@@ -21,7 +21,9 @@ class AddCoords(nn.Module):
 def tower(channels: int, image_size: int, features: int, width: int = 64, halvings: int = 1) -> nn.Sequential:
     """(B, channels, S, S) -> (B, features): 4×4 pixels to a channel block, a coordinate layer, a convolution of 32 channels, ``halvings``
     of ``width`` channels that halve the sides, one linear layer. S = image_size, a multiple of 4 · 2^halvings."""
-    halves = [m for k in range(halvings) for m in (nn.Conv2d(width if k else 32, width, 3, stride=2, padding=1), nn.ReLU())]
+    halves = [
+        m for k in range(halvings) for m in (nn.Conv2d(width if k else 32, width, 3, stride=2, padding=1), nn.ReLU())
+    ]
     return nn.Sequential(
         nn.PixelUnshuffle(4),
         AddCoords(),

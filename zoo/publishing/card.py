@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo import showcase
-from zoo.checkpoints import CheckpointError, Entry, build
-from zoo.drawer import Drawer
+from zoo.base.drawer import Drawer
+from zoo.checkpoints.entry import CheckpointError, Entry
+from zoo.checkpoints.loading import build
+from zoo.publishing import showcase
 
 TEMPLATE = """\
 ---

@@ -1,65 +1,27 @@
-"""The Hugging Face Hub: fetching checkpoints from it, and publishing them to it."""
+"""Publishing a checkpoint to the Hugging Face Hub."""
 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import zoo
-from zoo.checkpoints import CheckpointError, entries, find, verified, write_entry
-
-T = TypeVar("T")
-TRIES, WAIT = 3, 2.0  # of a request that the Hub could not answer; seconds before the second try, doubled before the third
-
-
-def asking(what: str, call: Callable[[], T], remedy: str = "") -> T:
-    """The answer of the Hub, asked again where it is out of order (5xx) or the connection breaks.
-
-    CheckpointError where it does not come; its text never holds the token.
-    """
-    from huggingface_hub import errors, get_token
-
-    network: Any = getattr(errors, "HTTPError", OSError)  # httpx's, in versions that use it
-    for attempt in range(1, TRIES + 1):
-        try:
-            return call()
-        except CheckpointError:
-            raise
-        except (network, errors.HFValidationError, OSError, RuntimeError, UnicodeError) as e:
-            status = getattr(getattr(e.__cause__ or e, "response", None) or getattr(e, "response", None), "status_code", None)
-            lasting = isinstance(e, (errors.LocalEntryNotFoundError, errors.HFValidationError, UnicodeError))
-            if lasting or attempt == TRIES or (status is not None and status < 500):
-                text = str(e).replace(get_token() or "\0", "***").strip()
-                raise CheckpointError(f"{what}: {text}{remedy if status in (401, 403) else ''}") from None
-            time.sleep(WAIT * 2 ** (attempt - 1))
-    raise AssertionError  # not reached
-
-
-def fetch(repo: str, file: str, revision: str | None, local_files_only: bool) -> Path:
-    """A file of a Hub repository, from the cache if it is there. Its content is checked by the caller, against our own sha256."""
-    from huggingface_hub import hf_hub_download
-
-    def get() -> Path:
-        return Path(hf_hub_download(repo, file, revision=revision, local_files_only=local_files_only, library_name="strokezoo"))
-
-    return asking(f"could not get {file} of {repo} from the Hub", get)
-
-
-def forget(path: Path) -> None:
-    """Take a bad file out of the cache, the blob with its name, so that the next load fetches it anew."""
-    path.resolve().unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
+from zoo.checkpoints.catalogue import entries, write_entry
+from zoo.checkpoints.download import asking
+from zoo.checkpoints.entry import CheckpointError
+from zoo.checkpoints.loading import find, verified
+from zoo.publishing.card import page
 
 
 def same(found: Any, data: bytes) -> bool:
     """Whether what the Hub says of a file (``RepoFile``) is true of these bytes."""
     if found.lfs is not None:
         return bool(found.lfs.sha256 == hashlib.sha256(data).hexdigest())
-    return bool(found.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest())  # git's own
+    return bool(
+        found.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    )  # git's own
 
 
 def upload(repo: str, files: dict[str, bytes], tag: str, private: bool = False) -> str:
@@ -78,7 +40,9 @@ def upload(repo: str, files: dict[str, bytes], tag: str, private: bool = False) 
         there = {i.path: i for i in api.get_paths_info(repo, compared, revision=tag)}
         differ = [f for f in compared if f not in there or not same(there[f], files[f])]
         if differ:
-            raise CheckpointError(f"{repo} has a version {tag} with another {', '.join(differ)}. Publish under a new one: --tag")
+            raise CheckpointError(
+                f"{repo} has a version {tag} with another {', '.join(differ)}. Publish under a new one: --tag"
+            )
         return tags[tag]
     operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=data) for name, data in files.items()]
     commit = api.create_commit(repo, operations, commit_message=f"{repo.split('/')[-1]} {tag}").oid
@@ -92,8 +56,6 @@ def publish(source: str, to: str, private: bool = False, dry_run: bool = False, 
     The commit is written back to checkpoints.yaml, or to the folder's config.json. tag: the version, of this library if not given.
     dry_run: make and check all files, print the card and their sizes, ask nobody. Raises CheckpointError.
     """
-    from zoo.card import page
-
     if source not in entries() and not Path(source).is_dir():
         raise CheckpointError(f"{source} is neither a name of `zoo list` nor a folder written by `zoo export`")
     found = find(source)

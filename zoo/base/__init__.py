@@ -1,0 +1,1 @@
+"""What every method stands on: drawers, painters, layers, tiling, metrics, images."""

@@ -1,0 +1,1 @@
+"""Training and what follows it: the Lightning command line, evaluation, export."""
