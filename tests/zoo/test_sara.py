@@ -332,7 +332,7 @@ def test_only_the_actor_is_published(tmp_path):
     model.configure_model()
     extra = {k for k in model.state_dict() if not k.startswith("actor.")}
     assert extra
-    assert all(k.startswith(model.learning) for k in extra)
+    assert all(k.startswith(model.unpublished) for k in extra)
 
 
 def test_resuming_with_other_sizes_is_refused(tmp_path):

@@ -24,6 +24,8 @@ class Painter(LightningModule, Renderer):
 
     learns_from: ClassVar[type[Strokes]] = Strokes
     differentiable = True
+    unpublished: ClassVar[tuple[str, ...]] = ()  # what the names of weights begin with that only learning needs
+    moved: ClassVar[dict[str, str]] = {}  # see ``Drawer``
 
     def __init__(self, renderer: str = "bezier", lr: float = 1e-3):
         super().__init__()

@@ -15,7 +15,7 @@ from torchmetrics import MeanMetric
 from datamodules.base import resize
 from datamodules.ink import Ink, measured
 from renderers import Drawing, Renderer
-from zoo.base.drawer import Drawer
+from zoo.base.drawer import ImageDrawer
 from zoo.base.images import inked, read
 from zoo.canvas_drawer.distance import Distance
 from zoo.canvas_drawer.networks import DrawerNet
@@ -29,7 +29,7 @@ def cut(strokes: Tensor, going: Tensor) -> list[Tensor]:
     return [rows[:n] for rows, n in zip(strokes, (going > 0.5).sum(1).tolist(), strict=True)]
 
 
-class CanvasDrawer(Drawer):
+class CanvasDrawer(ImageDrawer):
     """Draws a hint image X in N steps (§3.3): y_{n+1} = D(X, x_n), x_{n+1} = R(x_n, y_{n+1}), trained on the L2 of the final canvas only.
 
     renderer: whose strokes to draw. painter: name of the trained painter to learn through, frozen (the paper's form); None learns through
@@ -319,7 +319,7 @@ class CanvasDrawer(Drawer):
         order: str | None = None,
         **options: Any,
     ) -> Drawing:
-        """As :meth:`Drawer.draw`; a drawer with windows slides over the image, scaled to ``tiles`` · 512 pixels along its longer side.
+        """As :meth:`ImageDrawer.draw`; a drawer with windows slides over the image, scaled to ``tiles`` · 512 pixels along its longer side.
 
         strokes: at most so many of each window. order: in which it goes over its windows, see :func:`sliding.ordered` (default: phases).
         """
@@ -350,7 +350,7 @@ class CanvasDrawer(Drawer):
         return passes(act, images, self.windows or (), self.image_size, self.stride, self.exact, order)
 
     def redrawn(self, images: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-        """See :meth:`Drawer.redrawn`. A sliding drawer's strokes, of different number in each image, are left out: (B, 0, A)."""
+        """See :meth:`ImageDrawer.redrawn`. A sliding drawer's strokes, of different number in each image, are left out: (B, 0, A)."""
         if self.windows is None:
             strokes, _, going = self.rollout(images, self.exact)
             self.used.update(going.sum(1))

@@ -13,7 +13,7 @@ from zoo.checkpoints import catalogue
 from zoo.checkpoints.catalogue import entries
 from zoo.checkpoints.download import fetch, forget
 from zoo.checkpoints.entry import CheckpointError, Entry, read_entry
-from zoo.checkpoints.methods import method_class
+from zoo.checkpoints.methods import arguments, method_class
 
 LARGEST = 24 << 20  # bytes of one file of weights
 
@@ -47,7 +47,7 @@ def build(entry: Entry, data: bytes, source: str) -> Any:
     make = method_class(entry.cls)
     try:
         with torch.device("meta"):  # takes no memory, whatever the arguments ask for
-            plan = make(**entry.init_args)
+            plan = make(**arguments(make, entry.init_args))
     except Exception as e:  # the arguments may be anything
         raise CheckpointError(f"{entry.name}: {entry.cls} cannot be made of its init_args: {e}") from e
     try:
@@ -56,7 +56,7 @@ def build(entry: Entry, data: bytes, source: str) -> Any:
         raise CheckpointError(
             f"{entry.name}: {source} does not fit {entry.cls}({entry.init_args}): {e}\nIt needs the file that belongs to these arguments."
         ) from e
-    model = make(**entry.init_args)
+    model = make(**arguments(make, entry.init_args))
     model.load_state_dict(state, strict=True)
     return model.eval().requires_grad_(False)
 

@@ -23,6 +23,22 @@ def classes() -> dict[str, str]:
     return {alias.name: f"zoo.{node.module}" for node in methods for alias in node.names if alias.name[0].isupper()}
 
 
+def arguments(cls: Any, init_args: dict[str, Any]) -> dict[str, Any]:
+    """Constructor arguments of an entry as a class takes them today.
+
+    Arguments that have since moved into a group are put there: the class names them in ``moved``, each with its place,
+    such as ``{"reward": "learning.reward"}``. So old config.json files load.
+    """
+    moved, current = getattr(cls, "moved", {}), dict[str, Any]()
+    for name, value in init_args.items():
+        group, _, field = moved.get(name, name).partition(".")
+        if field:
+            current.setdefault(group, {})[field] = value
+        else:
+            current[group] = current.get(group, {}) | value if isinstance(value, dict) else value
+    return current
+
+
 def method_class(name: str) -> Any:
     """The class of this name, imported. KeyError if no method registers one."""
     return getattr(import_module(classes()[name]), name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import LightningModule
@@ -20,7 +20,7 @@ class Adversarial(LightningModule):
     To implement: :meth:`make_critic`. warm: share of the steps before the generator listens to it.
     """
 
-    learning = ("critic.",)  # what of a training checkpoint painting does not need
+    unpublished: ClassVar[tuple[str, ...]] = ("critic.",)  # what of a training checkpoint painting does not need
     lr: float
     warm: float
 

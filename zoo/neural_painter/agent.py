@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, MeanSquaredError
 
 from renderers import Drawing
-from zoo.base.drawer import Drawer
+from zoo.base.drawer import ImageDrawer
 from zoo.base.images import inked
 from zoo.base.layers import tower
 from zoo.neural_painter.adversarial import Adversarial
@@ -50,7 +50,7 @@ class PairCritic(nn.Sequential):
         return super().forward(torch.cat([canvas, image], 1)).flatten(1)
 
 
-class PainterAgent(Adversarial, Drawer):
+class PainterAgent(Adversarial, ImageDrawer):
     """Paints an image in ``steps`` strokes. It sees only the neural painter; its strokes are judged on the real program, too (§3).
 
     channels: of the images. Of 1: dark ink on light paper, painted in black. connected: each stroke starts where the last one ended.

@@ -112,7 +112,7 @@ class NeuralPainterVAE(NeuralPainter):
     floor: of the divergence, for each latent number. A published checkpoint has no encoder; learning goes on with a new one.
     """
 
-    learning = ("encoder.",)  # what of a training checkpoint painting does not need
+    unpublished = ("encoder.",)  # what of a training checkpoint painting does not need
 
     def __init__(
         self, renderer: str = "mypaint", latent: int = 64, ink_weight: float = 9.0, floor: float = 0.5, lr: float = 1e-3

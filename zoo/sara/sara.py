@@ -14,7 +14,7 @@ from torch.func import functional_call
 import renderers
 from datamodules.base import resize
 from renderers import Box, Drawing, Overlay
-from zoo.base.drawer import CHUNK, Drawer
+from zoo.base.drawer import CHUNK, ImageDrawer
 from zoo.base.images import read
 from zoo.base.layers import gradient_penalty
 from zoo.base.tiling import boxes
@@ -35,7 +35,7 @@ def part(image: Tensor, box: Box) -> Tensor:
     return image[..., top:bottom, left:right]
 
 
-class SARA(Drawer):
+class SARA(ImageDrawer):
     """Paints an image in ``steps`` bundles of ``bundle`` strokes each, looking at its canvas before each bundle (§3, §4.3).
 
     renderer: whose strokes it makes, any that paints in colour. painter: the neural renderer to learn through, which then is the world that
@@ -54,7 +54,7 @@ class SARA(Drawer):
     """
 
     exact: Overlay
-    learning = ("critic.", "discriminator.", "soft_")  # what of a training checkpoint drawing does not need
+    unpublished = ("critic.", "discriminator.", "soft_")  # what of a training checkpoint drawing does not need
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ class SARA(Drawer):
         refine: int = 0,
         **options: Any,
     ) -> Drawing:
-        """Paint any image (see :meth:`Drawer.draw`), of any size and aspect.
+        """Paint any image (see :meth:`ImageDrawer.draw`), of any size and aspect.
 
         tiles: after the whole image, paint d × d tiles of it on the same canvas, each with as many strokes again. strokes: of each pass and
         tile, a multiple of the bundle; None for as many as it was trained for. refine: so many gradient steps on all strokes at the end.

@@ -73,7 +73,7 @@ class SketchRNN(Drawer):
         n_max: int = 250,
         extent: float = 10.0,
     ):
-        super().__init__("pen", None, 256, 1, lr)
+        super().__init__("pen", 256, 1, lr)
         self.save_hyperparameters()
         self.encoder = Encoder(encoder_cell, encoder_size, z_size, keep) if conditional else None
         self.decoder = Decoder(cell, decoder_size, z_size if conditional else 0, mixtures, keep)

@@ -15,7 +15,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 import datamodules
 from zoo.checkpoints import CheckpointError, load
 from zoo.checkpoints.loading import find
-from zoo.checkpoints.methods import classes, method_class
+from zoo.checkpoints.methods import arguments, classes, method_class
 from zoo.training import guards
 from zoo.training.media import LogDrawings, SaveConfig
 
@@ -40,10 +40,9 @@ class CLI(LightningCLI):
         ]
         if names and names[-1] != "null":
             entry = find(names[-1]).entry
-            arguments = {
-                k: v for k, v in entry.init_args.items() if k != "start_from"
-            }  # it has started: its own weights count
-            start = {"class_path": f"zoo.{entry.cls}", "init_args": arguments}
+            current = arguments(method_class(entry.cls), entry.init_args)
+            current.pop("start_from", None)  # it has started: its own weights count
+            start = {"class_path": f"zoo.{entry.cls}", "init_args": current}
             for subparser in self._subcommand_parsers.values():
                 subparser.set_defaults({"model": start})
         super().parse_arguments(parser, args)

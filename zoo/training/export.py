@@ -14,6 +14,7 @@ from zoo.checkpoints import catalogue
 from zoo.checkpoints.catalogue import entries, write_entries
 from zoo.checkpoints.entry import CheckpointError
 from zoo.checkpoints.loading import describe, pack, save
+from zoo.checkpoints.methods import arguments as current
 from zoo.checkpoints.methods import classes, method_class
 
 
@@ -30,8 +31,9 @@ def restore(ckpt: Path) -> Any:
     if cls not in classes():
         raise CheckpointError(f"{ckpt} holds a {cls or 'model of unknown class'}; the zoo has {', '.join(classes())}")
     try:
-        model = method_class(cls)(**arguments)
-        for_learning = getattr(model, "learning", ())  # critics and the like, which only training needs
+        make = method_class(cls)
+        model = make(**current(make, arguments))
+        for_learning = model.unpublished  # critics and the like, which only training needs
         model.load_state_dict({k: v for k, v in weights.items() if not k.startswith(for_learning)}, strict=True)
     except Exception as e:  # likewise: the arguments may be anything
         raise CheckpointError(f"{ckpt} was made by another version: it does not fit {cls}: {e}") from e
