@@ -56,8 +56,8 @@ def canvas_drawer(folder: Path) -> list[str]:
         "CanvasDrawer",
         "--model.image_size=16",
         "--model.steps=2",
-        "--model.drop=0.3",
-        "--model.ink_weight=2",
+        "--model.pixels.drop=0.3",
+        "--model.pixels.ink_weight=2",
     ]
     return [
         *model,

@@ -211,4 +211,4 @@ def test_shapes_have_none_and_a_drawer_of_them_says_so(name):
     with pytest.raises(ValueError, match=f"{name}' has no curves"):
         renderers.get(name).curves(renderers.get(name).actions.random(1))
     with pytest.raises(ValueError, match="has no curves"):
-        zoo.CanvasDrawer(name, image_size=16, width=8, halvings=1, distance={})
+        zoo.CanvasDrawer(name, image_size=16, distance={})
