@@ -253,7 +253,7 @@ def test_more_tiles_look_closer():
 
 
 def test_strokes_that_cost_too_much_are_left_out():
-    """With a high price only the first stroke, which is always drawn, stays; with none, a drawer learns to use them all."""
+    """With a high price only the first stroke, which is always drawn, stays; with none, it learns to use all."""
     image = lines(16, 16, seed=1)
     left = []
     for cost in (1.0, 1e-6):
@@ -512,12 +512,11 @@ def test_a_teacher_of_another_kind_is_refused(teacher, zoo_list):
 
 
 def test_the_loss_may_be_absolute():
-    drawn, target = Rollout(torch.zeros(1, 3, 7), torch.zeros(1, 1, 2, 2), torch.ones(1, 3)), torch.full((1, 1, 2, 2), 0.5)
+    drawn = Rollout(torch.zeros(1, 3, 7), torch.zeros(1, 1, 2, 2), torch.ones(1, 3))
+    target = torch.full((1, 1, 2, 2), 0.5)
     assert drawer().loss(drawn, target, 1.0).item() == 0.25
     assert drawer(absolute=True).loss(drawn, target, 1.0).item() == 0.5
-    assert drawer(ink_weight=2.0, stop_cost=0.1).loss(drawn, target, 0.5).item() == pytest.approx(
-        0.25 * 1.5 + 0.3
-    )
+    assert drawer(ink_weight=2.0, stop_cost=0.1).loss(drawn, target, 0.5).item() == pytest.approx(0.25 * 1.5 + 0.3)
 
 
 def test_the_beginning_may_paint_at_half_the_size():
@@ -581,15 +580,14 @@ def test_the_first_phase_does_not_look_at_the_canvas_and_the_second_begins_there
 def test_the_second_phase_looks_at_fewer_images_and_at_both_errors():
     image = marks()
     batch = {"image": image, **measured(image)._asdict()}
-    losses = {}
+    losses, seen = {}, []
     for weight, count in ((0.0, None), (0.1, None), (0.1, 2)):
         model = by_distance(0.7, distance={"share": 0.5, "beside": [weight, weight], "pixel_batch": count})
-        shapes = []
-        rollout = model.rollout
-        model.rollout = lambda hint, *args, rollout=rollout, shapes=shapes, **kw: shapes.append(len(hint)) or rollout(hint, *args, **kw)
+        losses_of = model.loss
+        model.loss = lambda rollout, *args, of=losses_of: seen.append(len(rollout.strokes)) or of(rollout, *args)
         torch.manual_seed(0)
         losses[weight, count] = model.training_step(batch, 0).item()
-        assert shapes == [count or 4]
+    assert seen == [4, 4, 2]
     assert losses[0.1, None] > losses[0.0, None]
 
 

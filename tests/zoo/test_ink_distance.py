@@ -1,6 +1,7 @@
 """The distance from curves to ink: against a slow, obvious version, and where there is little to measure."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_every_term_is_that_of_a_slow_version(sigma, monkeypatch):
         field = np.array(field)
         cost = total = 0.0
         for stroke in p:
-            for a, c in zip(stroke[:-1], stroke[1:], strict=True):
+            for a, c in pairwise(stroke):
                 piece = math.dist(a, c)
                 total += piece
                 cost += piece * (rho(bilinear(field, *a)) + rho(bilinear(field, *c))) / 2

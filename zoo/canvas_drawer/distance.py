@@ -12,16 +12,16 @@ from renderers import Renderer
 from zoo.base.ink_distance import excess, points_on, precision, recall, width_error
 
 
-@dataclass
+@dataclass(frozen=True)
 class Distance:
-    """Two phases in one run: at first the drawer learns by the distance alone (see zoo.base.ink_distance), nothing is painted, and it
-    does not look at its canvas; then by the pixels, with a little of the distance beside them.
+    """Two phases in one run: at first a drawer learns by the distance alone, then by the pixels, with a little of the
+    distance beside them. See ``zoo.base.ink_distance``.
 
     Args:
         share: Which part of the training's steps the first phase takes, from the start.
         lr: Learning rate of the first phase; the second has the drawer's own.
         clip: Longest gradient of the first phase; the second has the trainer's.
-        sigma: Reach in pixels of image_size, at the start and at the end of the first phase: it falls geometrically, and stays there.
+        sigma: Reach in pixels, at the start and at the end of the first phase: it falls geometrically.
         precision: Weight of the curves' way off the ink, at the start and at the end of the first phase.
         length: Weight of the curves' length in all, in the first phase and in the second.
         free: Curves may be this many times as long as the ink, at no cost.
@@ -52,8 +52,11 @@ class Distance:
         return progress < self.share
 
     def rate(self, step: int, steps: int, lr: float) -> float:
-        """The learning rate of a step, as a share of ``lr``. Each phase warms up over 2 % of its steps; the first falls to 3/10, since it
-        ends far from the second's goal (to nothing where there is no second), the second to nothing."""
+        """The learning rate of a step, as a share of ``lr``.
+
+        Each phase warms up over 2 % of its steps. The first falls to 3/10, or to nothing where there is no second; the
+        second to nothing.
+        """
         first = max(1, math.ceil(self.share * steps))
         begun, length = (0, first) if step < first else (first, max(1, steps - first))
         share = min(1.0, (step - begun) / length)

@@ -14,11 +14,17 @@ from zoo.canvas_drawer.options import Network
 
 
 class Canvas(nn.Module):
-    """C(x_n, y_{n+1}) (§3.2): an action and the canvas before it, to the logits of the canvas after it, at each of any set of pixels.
+    """C(x_n, y_{n+1}) (§3.2): an action and the canvas before it, to the logits of the canvas after it, at any pixels.
 
-    A network per pixel, so the resolution is free and training may look at some pixels only. Its inputs: the offsets from the pixel
-    to every point of the action (the coordinate layer, seen from the stroke), their pairwise products, the action's other columns,
-    and the canvas there.
+    A network per pixel, so the resolution is free and training may look at some pixels only. Its inputs: the offsets
+    from the pixel to every point of the action (the coordinate layer, seen from the stroke), their pairwise products,
+    the action's other columns, and the canvas there.
+
+    Args:
+        actions: The columns of an action.
+        channels: Channels of the canvas.
+        width: Units of each hidden layer.
+        layers: How many of those.
     """
 
     def __init__(self, actions: ActionSpace, channels: int = 1, width: int = 32, layers: int = 3):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from datamodules.base import resize
 from renderers import Drawing, Renderer
 from zoo.base.drawer import ImageDrawer, check_draw
 from zoo.base.images import inked, read
+from zoo.base.refine import check_refine, refined
 from zoo.canvas_drawer.networks import DrawerNet
 from zoo.canvas_drawer.options import Network, Sliding
 from zoo.canvas_drawer.sliding import LONGER, MOST_TILES, ORDERS, Pass, passes, picture, placed
@@ -53,6 +54,8 @@ class HintDrawer(ImageDrawer):
     Raises:
         ValueError: For windows that are not multiples of image_size, or that draw in colour.
     """
+
+    least: ClassVar[dict[str, float]] = {"thickness": 0.12}  # 1¼ pixels of 64: thinner lines are hairs
 
     def __init__(
         self,
@@ -161,6 +164,7 @@ class HintDrawer(ImageDrawer):
         tiles: int = 1,
         strokes: int | None = None,
         generator: torch.Generator | None = None,
+        refine: int = 0,
         order: str | None = None,
         **options: Any,
     ) -> Drawing:
@@ -171,6 +175,7 @@ class HintDrawer(ImageDrawer):
             tiles: With windows, the image is scaled to ``tiles`` · 512 pixels along its longer side.
             strokes: At most so many of each window.
             generator: Not used.
+            refine: See :meth:`Drawer.draw`; windows are refined as they are drawn, a batch at a time.
             order: In which it goes over its windows, see :func:`sliding.ordered`; None for ``phases``.
             options: See :meth:`prepare`.
 
@@ -180,23 +185,26 @@ class HintDrawer(ImageDrawer):
         if self.windows is None:
             if order is not None:
                 raise ValueError(f"order is {order!r}, but this drawer looks at images as a whole: leave it out")
-            return super().draw(image, tiles, strokes, generator, **options)
+            return super().draw(image, tiles, strokes, generator, refine, **options)
         check_draw(tiles, strokes, MOST_TILES)
+        check_refine(refine)
         pixels = read(image, self.channels)
         height, width = (max(1, round(n * tiles * LONGER / max(pixels.shape[-2:]))) for n in pixels.shape[-2:])
         hint = self.prepare(resize(pixels, (height, width)), **options).to(self.device)
-        windows = [w for drawn, _ in self.slide(hint, self.exact, order or ORDERS[0], strokes) for w in drawn]
-        name, placed_strokes = placed(windows, self.exact, 0)
-        return Drawing(placed_strokes, name, pixels.shape[-1] / pixels.shape[-2])
+        drawn = self.slide(hint, self.exact, order or ORDERS[0], strokes, refine)
+        name, on_image = placed([window for windows, _ in drawn for window in windows], self.exact, 0)
+        return Drawing(on_image, name, pixels.shape[-1] / pixels.shape[-2])
 
     def slide(
-        self, images: Tensor, renderer: Renderer, order: str = ORDERS[0], strokes: int | None = None
+        self, images: Tensor, renderer: Renderer, order: str = ORDERS[0], strokes: int | None = None, refine: int = 0
     ) -> list[Pass]:
-        """Its passes over images (B, 1, H, W), with the canvases of a renderer."""
+        """Its passes over images (B, 1, H, W), with the canvases of a renderer, each batch of windows refined."""
 
         def act(hint: Tensor, seen: Tensor) -> tuple[list[Tensor], Tensor]:
             rollout = self.rollout(hint, renderer, seen, strokes)
-            return rollout.cut(), rollout.canvas
+            if not refine:
+                return rollout.cut(), rollout.canvas
+            return refined(self.exact, self.smooth, seen, rollout.cut(), hint, refine, self.least)
 
         return passes(act, images, self.windows or (), self.image_size, self.stride, self.exact, order)
 
@@ -207,7 +215,7 @@ class HintDrawer(ImageDrawer):
             self.used.update(going.sum(1))
             mask = going > 0.5
             return strokes, self.exact.render(strokes, size, mask), self.painter.render(strokes, self.image_size, mask)
-        windows = [w for drawn, _ in self.slide(images, self.exact) for w in drawn]
-        self.used.update(torch.tensor([len(strokes) for _, _, strokes in windows] or [0.0]))
+        windows = [window for drawn, _ in self.slide(images, self.exact) for window in drawn]
+        self.used.update(torch.tensor([len(window.strokes) for window in windows] or [0.0]))
         drawn = picture(windows, self.exact, len(images), size).to(images.device)
         return images.new_zeros(len(images), 0, len(self.actions)), drawn, self.slide(images, self.painter)[-1][1]
