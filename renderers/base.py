@@ -171,6 +171,26 @@ class Renderer(ABC):
     def outlines(self, strokes: Tensor) -> list[Outline]:
         """Vector geometry of strokes (T, A), in painting order."""
 
+    def curves(self, strokes: Tensor) -> Tensor:
+        """The quadratic Bézier curves that strokes (..., A) follow.
+
+        Returns:
+            Control points (..., 3, 2) as x, y, fractions of the canvas.
+
+        Raises:
+            ValueError: where the renderer's strokes follow no curve.
+        """
+        needed = "learning by distance needs a renderer such as bezier, qbc, pen, line or mypaint"
+        raise ValueError(f"{self.name!r} has no curves: {needed}")
+
+    def widths(self, strokes: Tensor) -> Tensor:
+        """Full widths (...,) of strokes (..., A), the mean along their curves, as fractions of sqrt(width * height).
+
+        Raises:
+            ValueError: where the renderer's strokes follow no curve.
+        """
+        raise ValueError(f"{self.name!r} has no curves, and so no widths of curves")
+
     def trace(self, outlines: list[Outline]) -> Tensor:
         """Strokes (T, A) of this renderer that follow other strokes' outlines, as ``Drawing.to`` asks for.
 

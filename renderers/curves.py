@@ -48,11 +48,16 @@ class Bezier(Renderer):
         self.channels = 3 if colour else 1
         self.background = (0.0,) * self.channels
 
+    def curves(self, strokes: Tensor) -> Tensor:
+        return self.actions.select(strokes, POINTS).unflatten(-1, (3, 2))
+
+    def widths(self, strokes: Tensor) -> Tensor:
+        if not self.variable:
+            return strokes.new_full(strokes.shape[:-1], self.WIDTH)
+        return self.actions.column(strokes, "thickness") * self.MAX_WIDTH
+
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
-        if self.variable:
-            radius = self.actions.column(action, "thickness") * (self.MAX_WIDTH / 2)
-        else:
-            radius = action.new_full((len(action),), self.WIDTH / 2)
+        radius = self.widths(action) / 2
         points = self.actions.select(action, POINTS)
         region = WHOLE if self.differentiable else touched(canvas, points, self.MAX_WIDTH / 2)
         height, width = canvas.shape[-2:]
@@ -119,10 +124,12 @@ class QBC(Overlay):
             f"{POINTS} r0 r2 {opacities} {RGB_COLUMNS}", points=POINTS, relative="x1 y1", lengths="r0 r2"
         )
 
-    def points(self, strokes: Tensor) -> Tensor:
-        """Control points (..., 3, 2), absolute, of strokes (..., A)."""
+    def curves(self, strokes: Tensor) -> Tensor:
         p0, p1, p2 = (self.actions.select(strokes, f"x{k} y{k}") for k in range(3))
         return torch.stack([p0, p0 + (p2 - p0) * p1, p2], -2)
+
+    def widths(self, strokes: Tensor) -> Tensor:
+        return 2 * self.MAX_RADIUS * self.actions.select(strokes, "r0 r2").mean(-1)
 
     def opacities(self, strokes: Tensor) -> Tensor:
         """Opacities (..., 2) at the start and at the end of strokes (..., A)."""
@@ -136,7 +143,7 @@ class QBC(Overlay):
             CIRCLES).
         """
         grid = action.new_tensor([2 * width - 1, 2 * height - 1])
-        p0, p1, p2 = (self.points(action) * grid + 0.5).floor()[:, None].unbind(-2)
+        p0, p1, p2 = (self.curves(action) * grid + 0.5).floor()[:, None].unbind(-2)
         r0, r2 = (1 + (self.actions.select(action, "r0 r2") * (width * height) ** 0.5 / 2).floor())[:, None].unbind(-1)
         a0, a2 = self.opacities(action)[:, None].unbind(-1)
         t = torch.arange(self.CIRCLES, device=action.device) / self.CIRCLES
@@ -164,7 +171,7 @@ class QBC(Overlay):
             return super().paint(canvas, action)
         # of one stroke only the region that it can touch
         reach = self.MAX_RADIUS * float(self.actions.select(action, "r0 r2").max())
-        region = touched(canvas, self.points(action).detach().view(1, -1), reach)
+        region = touched(canvas, self.curves(action).detach().view(1, -1), reach)
         alpha = self.stamped(action, canvas.shape[-2], canvas.shape[-1], region)
         return put(canvas, region, blend(canvas[..., region[0], region[1]], alpha, colours(self.actions, action)))
 
@@ -172,7 +179,7 @@ class QBC(Overlay):
         if not self.differentiable:
             return self.stamped(action, height, width)
         shrink = action.new_tensor([width - 0.5, height - 0.5]) / action.new_tensor([width, height])
-        points = self.points(action) * shrink + 0.25 / action.new_tensor([width, height])
+        points = self.curves(action) * shrink + 0.25 / action.new_tensor([width, height])
         radii = self.actions.select(action, "r0 r2") * self.MAX_RADIUS + 0.25 / (width * height) ** 0.5
         distance, t, lay_out = near_curves(
             points.flatten(1), radii[:, 0], radii[:, 1], height, width, tail(smooth=True)
@@ -186,7 +193,7 @@ class QBC(Overlay):
         for stroke in strokes.detach().cpu().double():
             widths = tuple((2 * self.MAX_RADIUS * self.actions.select(stroke, "r0 r2")).tolist())
             colour, opacities = (tuple(v.tolist()) for v in (colours(self.actions, stroke), self.opacities(stroke)))
-            outlines.append(Outline("curve", self.points(stroke).numpy(), widths, colour, opacities))
+            outlines.append(Outline("curve", self.curves(stroke).numpy(), widths, colour, opacities))
         return outlines
 
     def trace(self, outlines: list[Outline]) -> Tensor:

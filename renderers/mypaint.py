@@ -104,10 +104,12 @@ class MyPaint(Renderer):
             raise MyPaintError(f"MyPaint's brushes were not found; {lib.INSTALL}")
         return settings(brushes()[self.brush])
 
-    def points(self, strokes: Tensor) -> Tensor:
-        """Control points (..., 3, 2) of strokes (..., A), as fractions of the canvas."""
+    def curves(self, strokes: Tensor) -> Tensor:
         p0, middle, p2 = (self.actions.select(strokes, f"x{k} y{k}") for k in range(3))
         return torch.stack([p0, control_point(p0, middle, p2), p2], -2)
+
+    def widths(self, strokes: Tensor) -> Tensor:
+        return 2 * self.MAX_RADIUS * self.actions.column(strokes, "radius")
 
     def curve(self, strokes: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Points (N, EVENTS + 1, 2) in pixels along strokes (N, A), and the pressures (N, EVENTS + 1) there."""
@@ -172,7 +174,7 @@ class MyPaint(Renderer):
         for stroke in strokes.detach().cpu().double():
             start, end, radius, red, green, blue = stroke[6:12].tolist()
             width = 2 * self.MAX_RADIUS * radius
-            points = self.points(stroke).numpy()
+            points = self.curves(stroke).numpy()
             outlines.append(Outline("curve", points, (width, width), (red, green, blue), (start, end)))
         return outlines
 

@@ -42,12 +42,15 @@ class Pen(Renderer):
         thickness = "thickness" * variable
         self.actions = ActionSpace(f"x0 y0 x1 y1 {thickness}", points="x0 y0 x1 y1", lengths=thickness)
 
-    def width(self, strokes: Tensor) -> Tensor:
-        """Stroke widths (...,) of strokes (..., A), as fractions of sqrt(width * height)."""
+    def curves(self, strokes: Tensor) -> Tensor:
+        start, end = strokes[..., :2], strokes[..., 2:4]
+        return torch.stack([start, (start + end) / 2, end], -2)
+
+    def widths(self, strokes: Tensor) -> Tensor:
         return strokes[..., 4] * self.MAX_WIDTH if self.variable else strokes.new_full(strokes.shape[:-1], self.WIDTH)
 
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
-        radius = self.width(action) / 2
+        radius = self.widths(action) / 2
         region = WHOLE if self.differentiable else touched(canvas, action[:, :4], self.MAX_WIDTH / 2)
         ink = coverage(segment_distance(canvas, action[:, :4], radius, radius, region), self.differentiable)
         return put(canvas, region, torch.minimum(canvas[..., region[0], region[1]], 1 - ink[:, None]))
@@ -56,7 +59,7 @@ class Pen(Renderer):
         strokes = strokes.detach().cpu()
         segments = strokes[:, :4].double().view(-1, 2, 2).numpy()
         lines: list[Outline] = []
-        for points, width in zip(segments, self.width(strokes).tolist(), strict=True):
+        for points, width in zip(segments, self.widths(strokes).tolist(), strict=True):
             if lines and lines[-1].widths[0] == width and (lines[-1].points[-1] == points[0]).all():
                 points = np.concatenate([lines.pop().points, points[1:]])
             lines.append(Outline("polyline", points, (width, width), (0.0, 0.0, 0.0)))

@@ -12,6 +12,7 @@ from torchmetrics.image import StructuralSimilarityIndexMeasure
 
 from datamodules import StoredStrokes
 from datamodules.stored import columns, painted
+from renderers import Renderer
 from zoo.base.painter import Painter
 from zoo.neural_painter.adversarial import Adversarial
 from zoo.neural_painter.networks import SIDE, Critic, Generator, Guide, StrokeDecoder, StrokeEncoder
@@ -47,14 +48,14 @@ class NeuralPainter(Painter):
     """A painter that learns a stroke's opacity at 64²; its colour is laid on by the blend (facts: m·rgb + (1 − m)·canvas).
 
     To implement: :meth:`ink` and a training step. Batches come from ``datamodules.StoredStrokes``.
-    renderer: one whose strokes have a colour and an opacity, and whose curve is known (``points``). ValueError otherwise.
+    renderer: one whose strokes have a colour and an opacity, and whose curve is known (``curves``). ValueError otherwise.
     """
 
     learns_from = StoredStrokes
 
     def __init__(self, renderer: str, lr: float):
         super().__init__(renderer, lr)
-        if not hasattr(self.imitates, "points"):
+        if type(self.imitates).curves is Renderer.curves or not hasattr(self.imitates, "MAX_RADIUS"):
             raise ValueError(
                 f"a neural painter imitates strokes along a curve, such as mypaint or qbc; {renderer!r} has none"
             )
