@@ -14,8 +14,10 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, default_collate
 
+from datamodules import augment as augmentation
 from datamodules.files import DataError, Remote, data_root, download
-from datamodules.lines import line_art
+from datamodules.ink import measured
+from datamodules.lines import REACH, line_art
 
 SPLITS = ("train", "val", "test")
 FIRST_SEED = {"train": 0, "val": 1 << 40, "test": 1 << 41}  # of what NumPy makes; no split comes as far as the next
@@ -95,6 +97,8 @@ def cropped(images: Tensor, size: int, anywhere: bool) -> Tensor:
         (B, C, size, size).
     """
     spare = images.shape[-1] - size
+    if not spare:
+        return images
     corners = torch.randint(spare + 1, (len(images), 2)).tolist() if anywhere else [[spare // 2] * 2] * len(images)
     return torch.stack([image[:, y : y + size, x : x + size] for image, (y, x) in zip(images, corners, strict=True)])
 
@@ -167,6 +171,11 @@ class DataModule(LightningDataModule):
         side: pixels of a side, at least S, to which images are scaled before S² pixels are cropped out of them: at
             random in training, else the middle. None: S.
         lines: photographs become line drawings, light ink on dark, one channel.
+        augment: change training images at random: ``affine``: shift, scale, rotation and shear; ``digits``: half as
+            much of it, an elastic warp and splices of two images; ``strong``: more of all, and some mirrored; None: not
+            at all.
+        ridges: training batches also hold their ink, measured (see ``datamodules.ink``), for a drawer that learns by
+            distance.
     """
 
     licence: str = ""
@@ -184,13 +193,17 @@ class DataModule(LightningDataModule):
         invert: bool = False,
         side: int | None = None,
         lines: bool = False,
+        augment: str | None = None,
+        ridges: bool = False,
     ):
         super().__init__()
+        if augment is not None and augment not in augmentation.KINDS:
+            raise ValueError(f"augment is {augment!r}; expected {', '.join(augmentation.KINDS)}, or null")
         if side is not None and side < image_size:
             raise ValueError(f"side is {side}; expected at least image_size, {image_size}, which is cropped out of it")
         self.root, self.batch_size = data_root(root), batch_size
         self.image_size, self.side = image_size, side or image_size
-        self.workers, self.invert, self.lines = workers, invert, lines
+        self.workers, self.invert, self.lines, self.augment, self.ridges = workers, invert, lines, augment, ridges
         self.datasets: dict[str, Dataset[Any]] = {}
 
     @classmethod
@@ -290,15 +303,29 @@ class DataModule(LightningDataModule):
         """Whether a training batch is being made ready."""
         return self.trainer is not None and bool(self.trainer.training)
 
+    def scaled(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) of a batch as float, of the size that a part of image_size² is cut out of."""
+        return resize(images, self.side)
+
+    def cut(self, images: Tensor) -> Tensor:
+        """A part of image_size² of each image (B, C, S, S).
+
+        Lines depend on what lies around them: those of a part are as in the whole.
+        """
+        if not self.lines:
+            return cropped(images, self.image_size, self.learning)
+        around = F.pad(images.mean(1, keepdim=True), (REACH,) * 4, mode="replicate")
+        return line_art(cropped(around, self.image_size + 2 * REACH, self.learning))[..., REACH:-REACH, REACH:-REACH]
+
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
-        """Resize, crop, find lines: on the training device."""
+        """Resize, crop, find lines; in training, augment and measure the ink: on the training device."""
         image, label = batch
-        image = resize(image, self.side)
-        if self.side > self.image_size:
-            image = cropped(image, self.image_size, self.learning)
-        if self.lines:
-            image = line_art(image.mean(1, keepdim=True))
-        return {"image": 1 - image if self.invert else image, "label": label}
+        image = self.cut(self.scaled(image))
+        image = 1 - image if self.invert else image
+        if self.augment and self.learning:
+            image = augmentation.augmented(image, self.augment)
+        measures = measured(image)._asdict() if self.ridges and self.learning else {}
+        return {"image": image, "label": label, **measures}
 
 
 def hold_out(n: int, name: str, k: int = 10) -> np.ndarray:
