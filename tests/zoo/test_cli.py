@@ -360,7 +360,14 @@ def test_init_from_fine_tunes_on_a_folder(zoo_list, image_folder, tmp_path):
 
 def test_init_from_another_architecture_is_refused(zoo_list, data_root, tmp_path, capsys):
     text = error_of_fit(
-        capsys, tmp_path, "--init_from", "tiny-drawer", "--model.network.lstm=false", "--data", "MNIST", "--data.image_size=16"
+        capsys,
+        tmp_path,
+        "--init_from",
+        "tiny-drawer",
+        "--model.network.lstm=false",
+        "--data",
+        "MNIST",
+        "--data.image_size=16",
     )
     assert "another architecture" in text
     assert "did you mean" in error_of_fit(capsys, tmp_path, "--init_from", "tiny-drawr", "--data", "MNIST")

@@ -59,12 +59,13 @@ def test_canvas_network_learns_a_batch():
 
 
 @pytest.mark.parametrize(
-    "options", [
+    "options",
+    [
         {},
         {"network": {"lstm": False}},
         {"renderer": "bezier-width"},
         {"renderer": "rectangle", "network": {"hint_channels": 3}},
-    ]
+    ],
 )
 def test_strokes(options):
     drawer = tiny(**options)
