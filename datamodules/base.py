@@ -21,7 +21,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, default_collate
 from tqdm import tqdm
 
-from datamodules.lines import line_art
+from datamodules import augment as augmentation
+from datamodules.ink import measured
+from datamodules.lines import REACH, line_art
 
 SPLITS = ("train", "val", "test")
 FIRST_SEED = {"train": 0, "val": 1 << 40, "test": 1 << 41}  # of what NumPy makes; no split comes as far as the next
@@ -166,6 +168,8 @@ def resize(images: Tensor, size: int | tuple[int, int]) -> Tensor:
 def cropped(images: Tensor, size: int, anywhere: bool) -> Tensor:
     """A part (B, C, size, size) of images (B, C, S, S): the middle, or ``anywhere``, at random, elsewhere in each."""
     spare = images.shape[-1] - size
+    if not spare:
+        return images
     corners = torch.randint(spare + 1, (len(images), 2)).tolist() if anywhere else [[spare // 2] * 2] * len(images)
     return torch.stack([image[:, y : y + size, x : x + size] for image, (y, x) in zip(images, corners, strict=True)])
 
@@ -221,6 +225,8 @@ class DataModule(LightningDataModule):
     root: folder of the data (see :func:`data_root`). image_size: S in pixels. workers: processes that load.
     invert: turn dark ink on white paper into white ink on black, and back. side: images are scaled to side² and cropped to S² (the middle;
     at random in training); None for S. lines: photographs become line drawings (see :mod:`datamodules.lines`), (B, 1, S, S).
+    augment: how training images are changed at random (see :mod:`datamodules.augment`); None: not at all. ridges: training batches also
+    hold their ink, measured (see :class:`datamodules.ink.Ink`), for a drawer that learns by distance.
     """
 
     licence: str = ""
@@ -238,8 +244,12 @@ class DataModule(LightningDataModule):
         invert: bool = False,
         side: int | None = None,
         lines: bool = False,
+        augment: str | None = None,
+        ridges: bool = False,
     ):
         super().__init__()
+        if augment is not None and augment not in augmentation.KINDS:
+            raise ValueError(f"augment is {augment!r}; expected {', '.join(augmentation.KINDS)}, or null")
         if side is not None and side < image_size:
             raise ValueError(f"side is {side}; expected at least image_size, {image_size}, which is cropped out of it")
         self.root, self.batch_size, self.image_size, self.side = (
@@ -248,7 +258,7 @@ class DataModule(LightningDataModule):
             image_size,
             side or image_size,
         )
-        self.workers, self.invert, self.lines = workers, invert, lines
+        self.workers, self.invert, self.lines, self.augment, self.ridges = workers, invert, lines, augment, ridges
         self.datasets: dict[str, Dataset[Any]] = {}
 
     @classmethod
@@ -323,15 +333,26 @@ class DataModule(LightningDataModule):
         """Whether a training batch is being made ready."""
         return self.trainer is not None and bool(self.trainer.training)
 
+    def scaled(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) of a batch as float, of the size that a part of image_size² is cut out of."""
+        return resize(images, self.side)
+
+    def cut(self, images: Tensor) -> Tensor:
+        """A part of image_size² of each image (B, C, S, S); of lines, which depend on what lies around them, as they are in the whole."""
+        if not self.lines:
+            return cropped(images, self.image_size, self.learning)
+        around = F.pad(images.mean(1, keepdim=True), (REACH,) * 4, mode="replicate")
+        return line_art(cropped(around, self.image_size + 2 * REACH, self.learning))[..., REACH:-REACH, REACH:-REACH]
+
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
-        """Resize, crop, find lines: on the training device."""
+        """Resize, crop, find lines; in training, augment and measure the ink: on the training device."""
         image, label = batch
-        image = resize(image, self.side)
-        if self.side > self.image_size:
-            image = cropped(image, self.image_size, self.learning)
-        if self.lines:
-            image = line_art(image.mean(1, keepdim=True))
-        return {"image": 1 - image if self.invert else image, "label": label}
+        image = self.cut(self.scaled(image))
+        image = 1 - image if self.invert else image
+        if self.augment and self.learning:
+            image = augmentation.augmented(image, self.augment)
+        measures = measured(image)._asdict() if self.ridges and self.learning else {}
+        return {"image": image, "label": label, **measures}
 
 
 def hold_out(n: int, name: str, k: int = 10) -> np.ndarray:

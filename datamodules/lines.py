@@ -6,13 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+SIGMA = 3.0  # width of the lines, in pixels
+WIDER = 1.6  # of the second Gaussian, as XDoG has it
+REACH = round(3 * WIDER * SIGMA)  # pixels around a pixel that its line depends on
 
-def line_art(image: Tensor, sigma: float = 3.0, strength: float = 0.96, sharpness: float = 60.0) -> Tensor:
+
+def line_art(image: Tensor, sigma: float = SIGMA, strength: float = 0.96, sharpness: float = 60.0) -> Tensor:
     """The lines of photographs (B, 1, H, W) as light ink on dark paper, in [0, 1]: XDoG (Winnemöller et al., 2012).
 
     sigma: width of the lines, in pixels. strength: how much of the wider Gaussian counts. sharpness: of the soft threshold.
     """
-    wide = gaussian(image, 1.6 * sigma)
+    wide = gaussian(image, WIDER * sigma)
     return torch.tanh(sharpness * (strength * wide - gaussian(image, sigma)).clamp_min(0)) ** 2
 
 

@@ -9,9 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
 
 from datamodules.base import DataError, DataModule, Images
 
@@ -51,7 +49,7 @@ class Omniglot(DataModule):
 
     part: ``full``: the official 30 background alphabets train, the 20 evaluation alphabets test.
     ``small``: the official small splits: the 5 alphabets of small1 train; of small2, the 3 that small1 lacks test.
-    augment: random shift, scale, rotation and shear of training drawings, on the training device.
+    augment: of training drawings, see :func:`datamodules.augment.augmented`; true is ``affine``.
     """
 
     licence = "MIT"
@@ -68,11 +66,11 @@ class Omniglot(DataModule):
         "small": ("images_background_small1.zip", "images_background_small2.zip"),
     }
 
-    def __init__(self, part: str = "full", augment: bool = False, **kwargs: Any):
+    def __init__(self, part: str = "full", augment: bool | str = False, **kwargs: Any):
         if part not in self.parts:
             raise ValueError(f"Omniglot has the parts {', '.join(self.parts)}, not {part!r}")
-        super().__init__(**kwargs)
-        self.part, self.augment = part, augment
+        super().__init__(augment="affine" if augment is True else augment or None, **kwargs)
+        self.part = part
 
     def files(self) -> tuple[str, str]:
         return self.parts[self.part]
@@ -88,24 +86,3 @@ class Omniglot(DataModule):
         ids = {c: i for i, c in enumerate(sorted(set(classes)))}
         labels = torch.tensor([ids[c] for c in classes])
         return Images(torch.from_numpy(255 - images[keep])[:, None], labels[torch.from_numpy(keep)])
-
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
-        ready = super().on_after_batch_transfer(batch, dataloader_idx)
-        if self.augment and self.trainer is not None and self.trainer.training:
-            ready["image"] = random_affine(ready["image"])
-        return ready
-
-
-def random_affine(
-    images: Tensor, shift: float = 0.1, scale: float = 0.15, angle: float = 0.25, shear: float = 0.2
-) -> Tensor:
-    """Images (B, C, H, W), each under its own affine map: shift in fractions of the side, angle in radians; black outside."""
-    b = len(images)
-    u = torch.rand(6, b, device=images.device) * 2 - 1
-    s, a = 1 + scale * u[0], angle * u[1]
-    cos, sin = torch.cos(a) * s, torch.sin(a) * s
-    stretch = 1 + scale * u[5]
-    rows = [cos * stretch, -sin + shear * u[2], 2 * shift * u[3], sin, cos, 2 * shift * u[4]]
-    theta = torch.stack(rows, -1).view(b, 2, 3)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False)

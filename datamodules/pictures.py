@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
-from datamodules.base import DataError, DataModule, Images, Remote, cache, cropped, hold_out
+from datamodules.base import DataError, DataModule, Images, Remote, cache, hold_out, resize
 from datamodules.folder import ENDINGS
 
 LARGEST_FILE = 64 << 20  # bytes of one picture, unpacked
@@ -138,14 +138,15 @@ class Pictures(DataModule):
         labels = [folders.index(n.split("/")[-2]) if "/" in n else 0 for n in chosen]
         return Images(decoded(archive, chosen, size, self.crop), torch.tensor(labels))
 
+    def scaled(self, images: Tensor) -> Tensor:
+        margin = self.learning and self.side == self.image_size
+        return resize(images, (images.shape[-2], images.shape[-1])) if margin else super().scaled(images)
+
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
         image, label = batch
-        if self.learning:
-            if self.side == self.image_size:  # it has a margin
-                image = cropped(image, self.image_size, anywhere=True)
-            if self.flip:
-                mirrored = torch.rand(len(image), 1, 1, 1, device=image.device) < 0.5
-                image = torch.where(mirrored, image.flip(-1), image)
+        if self.learning and self.flip:
+            mirrored = torch.rand(len(image), 1, 1, 1, device=image.device) < 0.5
+            image = torch.where(mirrored, image.flip(-1), image)
         return super().on_after_batch_transfer((image, label), dataloader_idx)
 
 

@@ -162,6 +162,19 @@ class Renderer(ABC):
     def outlines(self, strokes: Tensor) -> list[Outline]:
         """Vector geometry of strokes (T, A), in painting order."""
 
+    def curves(self, strokes: Tensor) -> Tensor:
+        """Control points (..., 3, 2) of the quadratic Bézier curves that strokes (..., A) follow, as fractions of the canvas.
+
+        Raises ValueError where the renderer's strokes follow no curve.
+        """
+        raise ValueError(
+            f"{self.name!r} has no curves: learning by distance needs a renderer such as bezier, qbc, pen, line or mypaint"
+        )
+
+    def widths(self, strokes: Tensor) -> Tensor:
+        """Mean full widths (...,) of strokes (..., A) along their curves, as fractions of sqrt(width * height). ValueError as above."""
+        raise ValueError(f"{self.name!r} has no curves, and so no widths of curves")
+
     def trace(self, outlines: list[Outline]) -> Tensor:
         """Strokes (T, A) of this renderer that follow other strokes' outlines, as ``Drawing.to`` asks for.
 

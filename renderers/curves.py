@@ -180,11 +180,16 @@ class Bezier(Renderer):
         self.channels = 3 if colour else 1
         self.background = (0.0,) * self.channels
 
+    def curves(self, strokes: Tensor) -> Tensor:
+        return self.actions.select(strokes, "x0 y0 x1 y1 x2 y2").unflatten(-1, (3, 2))
+
+    def widths(self, strokes: Tensor) -> Tensor:
+        if not self.variable:
+            return strokes.new_full(strokes.shape[:-1], self.WIDTH)
+        return self.actions.column(strokes, "thickness") * self.MAX_WIDTH
+
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
-        if self.variable:
-            radius = self.actions.column(action, "thickness") * (self.MAX_WIDTH / 2)
-        else:
-            radius = action.new_full((len(action),), self.WIDTH / 2)
+        radius = self.widths(action) / 2
         points = self.actions.select(action, "x0 y0 x1 y1 x2 y2")
         where = WHOLE if self.differentiable else window(canvas, points, self.MAX_WIDTH / 2)
         height, width = canvas.shape[-2:]
@@ -244,10 +249,12 @@ class QBC(Overlay):
         self.opaque, self.differentiable = opaque, differentiable
         self.actions = ActionSpace("x0 y0 x1 y1 x2 y2 r0 r2" + " a0 a2" * (not opaque) + " red green blue")
 
-    def points(self, strokes: Tensor) -> Tensor:
-        """Control points (..., 3, 2), absolute, of strokes (..., A)."""
+    def curves(self, strokes: Tensor) -> Tensor:
         p0, p1, p2 = (self.actions.select(strokes, f"x{k} y{k}") for k in range(3))
         return torch.stack([p0, p0 + (p2 - p0) * p1, p2], -2)
+
+    def widths(self, strokes: Tensor) -> Tensor:
+        return 2 * self.MAX_RADIUS * self.actions.select(strokes, "r0 r2").mean(-1)
 
     def opacities(self, strokes: Tensor) -> Tensor:
         """Opacities (..., 2) at the start and at the end of strokes (..., A)."""
@@ -257,7 +264,7 @@ class QBC(Overlay):
         """Opacity (B, height, width), or that of a window, of strokes (B, A), exact form. Without gradients."""
         action = action.detach()
         grid = action.new_tensor([2 * width - 1, 2 * height - 1])
-        p0, p1, p2 = ((self.points(action) * grid + 0.5).floor()).unbind(-2)
+        p0, p1, p2 = ((self.curves(action) * grid + 0.5).floor()).unbind(-2)
         r = 1 + (self.actions.select(action, "r0 r2") * (width * height) ** 0.5 / 2).floor()
         t = torch.arange(self.CIRCLES, device=action.device)[:, None] / self.CIRCLES
         centre = (
@@ -284,7 +291,7 @@ class QBC(Overlay):
         reach = self.MAX_RADIUS * float(
             self.actions.select(action, "r0 r2").max()
         )  # one stroke: only what it can touch
-        where = window(canvas, self.points(action).detach().view(1, -1), reach)
+        where = window(canvas, self.curves(action).detach().view(1, -1), reach)
         alpha = self.stamped(action, canvas.shape[-2], canvas.shape[-1], where)
         return put(
             canvas, where, blend(canvas[..., where[0], where[1]], alpha, self.actions.select(action, "red green blue"))
@@ -294,7 +301,7 @@ class QBC(Overlay):
         if not self.differentiable:
             return self.stamped(action, height, width)
         shrink = action.new_tensor([width - 0.5, height - 0.5]) / action.new_tensor([width, height])
-        points = self.points(action) * shrink + 0.25 / action.new_tensor([width, height])
+        points = self.curves(action) * shrink + 0.25 / action.new_tensor([width, height])
         radii = self.actions.select(action, "r0 r2") * self.MAX_RADIUS + 0.25 / (width * height) ** 0.5
         inked, t = curve_coverage(points.flatten(1), radii[:, 0], radii[:, 1], height, width, smooth=True)
         a0, a2 = self.opacities(action)[:, :, None, None].unbind(1)
@@ -306,7 +313,7 @@ class QBC(Overlay):
             r0, r2 = (2 * self.MAX_RADIUS * self.actions.select(row, "r0 r2")).tolist()
             red, green, blue = self.actions.select(row, "red green blue").tolist()
             a0, a2 = self.opacities(row).tolist()
-            found.append(Outline("curve", self.points(row).numpy(), (r0, r2), (red, green, blue), (a0, a2)))
+            found.append(Outline("curve", self.curves(row).numpy(), (r0, r2), (red, green, blue), (a0, a2)))
         return found
 
     def trace(self, outlines: list[Outline]) -> Tensor:

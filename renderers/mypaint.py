@@ -84,10 +84,12 @@ class MyPaint(Renderer):
             raise MyPaintError(f"MyPaint's brushes were not found; {lib.INSTALL}")
         return settings(brushes()[self.brush])
 
-    def points(self, strokes: Tensor) -> Tensor:
-        """Control points (..., 3, 2) of strokes (..., A), as fractions of the canvas."""
+    def curves(self, strokes: Tensor) -> Tensor:
         p0, middle, p2 = (self.actions.select(strokes, f"x{k} y{k}") for k in range(3))
         return torch.stack([p0, 2 * middle - (p0 + p2) / 2, p2], -2)
+
+    def widths(self, strokes: Tensor) -> Tensor:
+        return 2 * self.MAX_RADIUS * self.actions.column(strokes, "radius")
 
     def curve(self, strokes: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Of strokes (N, A): points (N, EVENTS + 1, 2) in pixels, and pressures (N, EVENTS + 1)."""

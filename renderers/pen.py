@@ -33,12 +33,15 @@ class Pen(Renderer):
         self.variable, self.differentiable = variable, differentiable
         self.actions = ActionSpace("x0 y0 x1 y1" + " thickness" * variable)
 
-    def width(self, strokes: Tensor) -> Tensor:
-        """Stroke widths (...,) of strokes (..., A), as fractions of sqrt(width * height)."""
+    def curves(self, strokes: Tensor) -> Tensor:
+        start, end = strokes[..., :2], strokes[..., 2:4]
+        return torch.stack([start, (start + end) / 2, end], -2)
+
+    def widths(self, strokes: Tensor) -> Tensor:
         return strokes[..., 4] * self.MAX_WIDTH if self.variable else strokes.new_full(strokes.shape[:-1], self.WIDTH)
 
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
-        radius = self.width(action) / 2
+        radius = self.widths(action) / 2
         where = WHOLE if self.differentiable else window(canvas, action[:, :4], self.MAX_WIDTH / 2)
         distance, _ = segment_distance(canvas, action[:, :4], radius, radius, where)
         return put(
@@ -51,7 +54,7 @@ class Pen(Renderer):
         strokes = strokes.detach().cpu()
         found: list[Outline] = []
         for segment, width in zip(
-            strokes[:, :4].double().view(-1, 2, 2).numpy(), self.width(strokes).tolist(), strict=True
+            strokes[:, :4].double().view(-1, 2, 2).numpy(), self.widths(strokes).tolist(), strict=True
         ):
             if found and found[-1].widths[0] == width and (found[-1].points[-1] == segment[0]).all():
                 points = np.concatenate([found.pop().points, segment[1:]])

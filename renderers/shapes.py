@@ -90,6 +90,13 @@ class Line(Shape):
     lengths = ("r0", "r1")
     MAX_RADIUS = 0.25
 
+    def curves(self, strokes: Tensor) -> Tensor:
+        start, end = self.actions.select(strokes, "x0 y0"), self.actions.select(strokes, "x1 y1")
+        return torch.stack([start, (start + end) / 2, end], -2)
+
+    def widths(self, strokes: Tensor) -> Tensor:
+        return 2 * self.MAX_RADIUS * self.actions.select(strokes, "r0 r1").mean(-1)
+
     def distance(self, canvas: Tensor, action: Tensor) -> Tensor:
         r0, r1 = (self.actions.column(action, n) * self.MAX_RADIUS for n in self.lengths)
         return segment_distance(canvas, self.actions.select(action, "x0 y0 x1 y1"), r0, r1)[0]

@@ -16,7 +16,6 @@ from tiny_files import digits, idx, write_omniglot
 
 import datamodules
 from datamodules.base import DataError, Remote, download, hold_out, resize
-from datamodules.omniglot import random_affine
 from datamodules.strokes import TEST, VALIDATION
 
 IMAGES = {
@@ -144,15 +143,6 @@ def test_hold_out_is_a_partition():
     assert set.union(*parts) == set(range(57))
     assert sum(map(len, parts)) == 57
     assert parts[2] == {0, 10, 20, 30, 40, 50}
-
-
-def test_random_affine_keeps_shape_range_and_differs():
-    images = torch.rand(4, 1, 32, 32)
-    moved = random_affine(images)
-    assert moved.shape == images.shape
-    assert 0 <= moved.min() <= moved.max() <= 1
-    assert not torch.allclose(moved, images)
-    torch.testing.assert_close(random_affine(images, 0, 0, 0, 0), images, atol=1e-5, rtol=0)
 
 
 def test_resize_is_antialiased():

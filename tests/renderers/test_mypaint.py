@@ -44,7 +44,7 @@ def test_a_stroke_follows_its_curve_in_its_colour():
     """classic/pen is opaque: its middle has the stroke's colour exactly, and far away the paper stays white."""
     r = renderers.get("mypaint:classic/pen")
     picture = r.render(torch.tensor(STROKE)[None], 128)[0]
-    p0, p1, p2 = r.points(torch.tensor(STROKE))[0].numpy()
+    p0, p1, p2 = r.curves(torch.tensor(STROKE))[0].numpy()
     middle = 0.25 * p0 + 0.5 * p1 + 0.25 * p2
     np.testing.assert_allclose(middle, [0.5, 0.6], atol=1e-6)  # the point that it passes half-way
     np.testing.assert_allclose(picture[:, int(0.6 * 128), 64].numpy(), STROKE[0][9:], atol=2 / 255)

@@ -1,6 +1,7 @@
 """Canvas-Drawer beyond digits: sliding over large images, translation into colours, rooms and prisms."""
 
 import json
+from argparse import Namespace
 from itertools import pairwise
 
 import numpy as np
@@ -12,8 +13,10 @@ from PIL import Image
 import datamodules
 import renderers
 import zoo
+from datamodules.ink import Ink, measured
 from renderers import Drawing
 from zoo.canvas_drawer import sliding, translation
+from zoo.canvas_drawer.distance import Distance
 from zoo.canvas_drawer.sliding import ORDERS, batches, ordered, places, slide
 from zoo.checkpoints import catalogue, loading
 from zoo.cli import main as cli
@@ -526,3 +529,110 @@ def test_the_beginning_may_paint_at_half_the_size():
         model._trainer = Progress(step)
         model.training_step({"image": lines(16, 16)}, 0).backward()
     assert sizes == [8, 8, 16]
+
+
+# --- learning by the distance from curves to ink ---
+
+
+def marks(count=4, size=32):
+    """A bar in each of (count, 1, size, size), in another place and direction."""
+    images = torch.zeros(count, 1, size, size)
+    for k, image in enumerate(images):
+        image[:, 4 + 6 * k : 7 + 6 * k, 4:28] = 1
+    return torch.cat([images[: count // 2], images[count // 2 :].mT])
+
+
+def by_distance(progress=0.0, steps=3, **options):
+    """A small drawer whose training is at a point of its course."""
+    options = {"image_size": 32, "steps": steps, "windows": None, "distance": {"share": 0.5}} | options
+    model = drawer(**options).train()
+    model.log_dict = lambda *args, **kwargs: None
+    model._trainer = Namespace(global_step=int(100 * progress), estimated_stepping_batches=100, gradient_clip_val=None)
+    return model
+
+
+@pytest.mark.parametrize("lstm", [True, False])
+def test_by_distance_a_drawer_finds_lines_that_it_never_painted(lstm):
+    model, image = by_distance(lstm=lstm), marks()
+    batch = {"image": image, **measured(image)._asdict()}
+    model.painter.paint = None  # nothing is painted with gradients
+    torch.manual_seed(0)
+    losses = overfit(model, batch, 250, 5e-3)
+    assert sum(losses[-20:]) < 0.2 * sum(losses[:20])
+    strokes = model.eval().rollout(image, model.exact)[0]
+    picture = model.exact.render(strokes, 32)
+    assert (picture - image).square().mean() < 0.5 * image.square().mean()
+
+
+def test_the_first_phase_does_not_look_at_the_canvas_and_the_second_begins_there():
+    model, image = by_distance(), marks()
+    torch.testing.assert_close(model.unseen(image, None), model.rollout(image, model.exact)[0])
+    batch = {"image": image, **measured(image)._asdict()}
+    model.training_step(batch, 0).backward()
+    assert all(p.grad is not None for p in model.parameters())  # other ranks wait for each
+    assert not any(p.grad.any() for p in model.net.canvas.parameters())
+    second = by_distance(progress=0.7)
+    second.training_step(batch, 0).backward()
+    assert second.net.canvas[-1].weight.grad.any()
+
+
+def test_the_second_phase_looks_at_fewer_images_and_at_both_errors():
+    image = marks()
+    batch = {"image": image, **measured(image)._asdict()}
+    losses = {}
+    for weight, count in ((0.0, None), (0.1, None), (0.1, 2)):
+        model = by_distance(0.7, distance={"share": 0.5, "beside": [weight, weight], "pixel_batch": count})
+        shapes = []
+        rollout = model.rollout
+        model.rollout = lambda hint, *args, rollout=rollout, shapes=shapes, **kw: shapes.append(len(hint)) or rollout(hint, *args, **kw)
+        torch.manual_seed(0)
+        losses[weight, count] = model.training_step(batch, 0).item()
+        assert shapes == [count or 4]
+    assert losses[0.1, None] > losses[0.0, None]
+
+
+def test_a_sliding_drawer_learns_each_window_by_distance_and_leaves_out_what_neighbours_drew():
+    model = by_distance(windows=[16], image_size=16)
+    image = lines(48, 48)
+    seen = []
+    without = Ink.without
+    try:
+        Ink.without = lambda ink, drawn: seen.append(drawn) or without(ink, drawn)
+        loss = model.training_step({"image": image}, 0)
+    finally:
+        Ink.without = without
+    loss.backward()
+    assert all(p.grad is not None for p in model.net.parameters())
+    assert seen[0].max() == 0
+    assert max(float(s.max()) for s in seen[1:]) > 0
+    assert model.training_step({"image": torch.zeros(2, 1, 48, 48)}, 0) == 0  # nothing to draw
+    assert by_distance(0.7, windows=[16], image_size=16).training_step({"image": image}, 0) > 0
+
+
+def test_rates_and_clipping_of_the_two_phases():
+    distance = Distance(share=0.5, lr=2e-3)
+    rates = [1e-3 * distance.rate(k, 1000, 1e-3) for k in range(1000)]
+    assert max(rates[:500]) == pytest.approx(2e-3, rel=0.01)
+    assert max(rates[500:]) == pytest.approx(1e-3, rel=0.01)
+    assert rates[499] == pytest.approx(0.3 * 2e-3, rel=0.01)
+    assert rates[0] < 3e-4
+    assert rates[500] < 3e-4
+    assert rates[-1] < 1e-5
+    clipped = []
+    for progress in (0.2, 0.7):
+        model = by_distance(progress)
+        model.trainer.precision_plugin = Namespace(clip_gradients=lambda optimizer, value, how: clipped.append(value))
+        model.trainer.gradient_clip_algorithm = None
+        model.configure_gradient_clipping(None, 0.3, None)
+    assert clipped == [1.0, 0.3]
+
+
+def test_what_the_distance_cannot_do_is_said():
+    with pytest.raises(ValueError, match="share is 0"):
+        drawer(distance={"share": 0.0})
+    with pytest.raises(ValueError, match="sigma is"):
+        drawer(distance={"sigma": [4.0, 0.0]})
+    with pytest.raises(ValueError, match="two ways to begin"):
+        drawer(distance={}, teacher="canvas-drawer-mnist")
+    with pytest.raises(ValueError, match=r"--data\.ridges true"):
+        by_distance().training_step({"image": marks()}, 0)

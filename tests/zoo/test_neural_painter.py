@@ -85,7 +85,7 @@ def test_the_guide_knows_where_the_curve_is():
     action = r.actions.random(4)
     maps = guide(action)
     assert maps.shape == (4, guide.maps, 32, 32)
-    p0, p1, p2 = r.points(action).unbind(1)
+    p0, p1, p2 = r.curves(action).unbind(1)
     middle = ((p0 + 2 * p1 + p2) / 4 * 32).long().clamp(0, 31)
     for i, (x, y) in enumerate(middle.tolist()):
         assert maps[i, 0, y, x] > 0.5  # within two pixels of the curve

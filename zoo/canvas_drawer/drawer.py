@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
+from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from datamodules.base import resize
+from datamodules.ink import Ink, measured
 from renderers import Drawing, Renderer
 from zoo.base.drawer import ImageDrawer
 from zoo.base.images import inked, read
+from zoo.canvas_drawer.distance import Distance
 from zoo.canvas_drawer.networks import DrawerNet
 from zoo.canvas_drawer.sliding import LONGER, MOST_TILES, ORDERS, Pass, passes, picture, placed
 from zoo.canvas_drawer.translation import judge_of, judges
@@ -68,10 +73,17 @@ class CanvasDrawer(ImageDrawer):
         halvings: int = 1,
         windows: Sequence[int] | None = None,
         overlap: bool = True,
+        distance: Distance | None = None,
         lr: float = 1e-3,
     ):
         super().__init__(renderer, painter, image_size, hint_channels, lr)
+        self.distance = Distance(**distance) if isinstance(distance, dict) else distance
         self.save_hyperparameters()
+        if self.distance is not None:
+            self.hparams["distance"] = asdict(self.distance)
+            if teacher:
+                raise ValueError("a teacher and the distance are two ways to begin: give one of them")
+            self.exact.curves(torch.zeros(1, len(self.actions)))  # ValueError where it has none
         if windows is not None and (not windows or any(w < image_size or w % image_size for w in windows)):
             raise ValueError(f"windows are {list(windows)}; expected multiples of image_size, which is {image_size}")
         if windows is not None and (hint_channels, self.exact.channels) != (1, 1):
@@ -87,6 +99,9 @@ class CanvasDrawer(ImageDrawer):
         self.net = DrawerNet(
             len(self.actions) + bool(stop_cost), self.exact.channels, hint_channels, image_size, lstm, width, halvings
         )
+        if self.distance is not None:  # it begins blind to its canvas, and learns to look at it from there
+            for parameter in self.net.canvas[-1].parameters():
+                nn.init.zeros_(parameter)
 
     def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
         """ink: what of the image is ink: ``light`` (on dark paper, as the network has learned it), ``dark``, or a photo's ``lines``."""
@@ -127,10 +142,12 @@ class CanvasDrawer(ImageDrawer):
         canvas: Tensor | None = None,
         steps: int | None = None,
         shown: Tensor | None = None,
+        blind: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A), the final canvas (B, C', S', S'), and whether each stroke was
         painted, (B, N): 1 or 0. drop: see the class. canvas: to start from, of any size; None for a blank one of image_size². steps: at
-        most so many of the N. shown: a teacher's strokes (B, N, A'), whose columns are painted instead of its own."""
+        most so many of the N. shown: a teacher's strokes (B, N, A'), whose columns are painted instead of its own. blind: what it sees has no
+        gradient."""
         if hint.shape[1:] != (self.channels, self.image_size, self.image_size):
             raise ValueError(
                 f"images are {tuple(hint.shape[1:])}; this drawer looks at ({self.channels}, {self.image_size}, {self.image_size}):"
@@ -150,9 +167,8 @@ class CanvasDrawer(ImageDrawer):
                 )  # the chance has the gradient of what came of it
             action = action[:, : len(self.actions)]
             with torch.autocast(hint.device.type, enabled=False):  # distances need float32
-                after = renderer.paint(
-                    canvas, action.float() if shown is None else self.corrected(action.float(), shown[:, len(actions)])
-                )
+                stroke = action.float() if shown is None else self.corrected(action.float(), shown[:, len(actions)])
+                after = renderer.paint(canvas, stroke.detach() if blind else stroke)
             if drop:
                 after = torch.where(torch.rand(len(hint), 1, 1, 1, device=hint.device) < drop, canvas, after)
             canvas = after if len(going) == 1 else canvas + going[-1][:, None, None, None] * (after - canvas)
@@ -177,6 +193,8 @@ class CanvasDrawer(ImageDrawer):
         """train/mse: mean squared error between the painter's final canvas and the target, per pixel. See ink_weight for the loss.
         train/taught: while there is a teacher, the loss: the mean squared error of the strokes' columns, each as a share of its variance,
         so that a room's colour weighs as much as its place."""
+        if self.distance is not None and self.distance.alone(self.progress):
+            return self.by_distance(batch)
         scheduled = self.ink_weight or self.drop or self.coarse or self.teacher_name
         left = 1 - self.trainer.global_step / self.trainer.estimated_stepping_batches if scheduled else 0.0
         size = self.image_size // 2 if left > 1 - self.coarse else self.image_size
@@ -196,9 +214,20 @@ class CanvasDrawer(ImageDrawer):
                 self.log("train/taught", loss, prog_bar=True)
                 return loss, strokes, canvas, going
             strokes, canvas, going = self.rollout(hint, self.painter, self.drop * left, seen)
-            return self.loss(canvas, going, resize(target, size), left), strokes, canvas, going
+            loss = self.loss(canvas, going, resize(target, size), left)
+            if self.distance is not None:
+                ink = (
+                    Ink(*(m[: len(hint)] for m in Ink.of(batch)))
+                    if self.windows is None
+                    else measured(hint).without(seen)
+                )
+                loss = loss + self.cost(strokes, ink)
+            return loss, strokes, canvas, going
 
         image = batch["image"]
+        if self.distance is not None:
+            batch = {name: value[: self.distance.pixel_batch] for name, value in batch.items()}
+            image = batch["image"]
         if self.windows is None:
             return learn(image, self.painter.blank(len(image), size, self.device), batch.get("target", image))[0]
         losses = []  # of the windows that are drawn: each learns from a canvas that it takes as it is
@@ -209,9 +238,76 @@ class CanvasDrawer(ImageDrawer):
             return cut(strokes, going), resize(canvas, self.image_size)
 
         found = passes(act, image, self.windows, self.image_size, self.stride, self.exact)
-        if not losses:  # nothing to draw, but other ranks wait for a gradient
-            return torch.stack([0 * p.sum() for p in self.parameters()]).sum()
+        if not losses:
+            return self.nothing()
         return torch.stack(losses).sum() / sum(len(drawn) for drawn, _ in found)
+
+    # --- by distance (see distance.Distance) ---
+
+    @property
+    def progress(self) -> float:
+        """The share of the training that is done."""
+        return float(self.trainer.global_step / self.trainer.estimated_stepping_batches)
+
+    def cost(self, strokes: Tensor, ink: Ink) -> Tensor:
+        """Of strokes (B, N, A), by the distance from their curves to the ink. Logs train/precision and train/recall, in pixels."""
+        assert self.distance is not None
+        loss, off, missed = self.distance.loss(self.exact, strokes, ink, self.progress)
+        self.log_dict({"train/precision": off, "train/recall": missed}, prog_bar=True)
+        return loss
+
+    def unseen(self, hint: Tensor, canvas: Tensor | None) -> Tensor:
+        """Strokes (B, N, A) of hints (B, C, S, S), made while it looks at a canvas (B, C', S, S) once, at the start, or never."""
+        features, state, actions = self.net.hint(hint), None, []
+        if canvas is not None:
+            features = features + self.net.canvas(canvas)
+        for _ in range(self.steps):
+            action, state = self.net.step(features, state)
+            actions.append(action[:, : len(self.actions)].float())
+        return torch.stack(actions, 1)
+
+    def by_distance(self, batch: dict[str, Tensor]) -> Tensor:
+        """The first phase: nothing is painted. Without an LSTM, all strokes of a drawer that sees nothing would be the same: it sees what it
+        drew, without a gradient."""
+        image = batch["image"]
+        if self.windows is not None:
+            losses = []
+
+            def act(hint: Tensor, seen: Tensor) -> tuple[list[Tensor], Tensor]:
+                strokes = self.unseen(hint, seen)
+                losses.append(self.cost(strokes, measured(hint).without(seen)) * len(hint))
+                with torch.no_grad():
+                    painted = self.exact.render(strokes, self.image_size)
+                return list(strokes), torch.maximum(seen, painted)
+
+            found = passes(act, image, self.windows, self.image_size, self.stride, self.exact)
+            count = sum(len(drawn) for drawn, _ in found)
+            return torch.stack(losses).sum() / count if losses else self.nothing()
+        if isinstance(self.net.core, nn.LSTMCell):
+            strokes = self.unseen(image, None)
+        else:
+            strokes = self.rollout(image, self.exact, blind=True)[0]
+        return self.cost(strokes, Ink.of(batch)) + self.nothing()
+
+    def nothing(self) -> Tensor:
+        """0, with a gradient of 0 for every parameter: where some are not used, other ranks wait for one."""
+        return torch.stack([0 * p.sum() for p in self.parameters()]).sum()
+
+    def configure_optimizers(self) -> Any:
+        if self.distance is None:
+            return super().configure_optimizers()
+        optimizer = torch.optim.Adam(self.parameters(), self.lr)
+        rate = partial(self.distance.rate, steps=int(self.trainer.estimated_stepping_batches), lr=self.lr)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        if self.distance is not None and self.distance.alone(self.progress):
+            self.trainer.precision_plugin.clip_gradients(optimizer, self.distance.clip, GradClipAlgorithmType.NORM)
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     @torch.no_grad()
     def draw(

@@ -68,7 +68,13 @@ class DrawerNet(nn.Module):
         self, hint: Tensor, canvas: Tensor, state: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
         """hint (B, width) = self.hint(images), canvas (B, C, S, S) -> action (B, A) in [0, 1], and the LSTM's state (h, c)."""
-        features = F.relu(hint + self.canvas(canvas))
+        return self.step(hint + self.canvas(canvas), state)
+
+    def step(
+        self, features: Tensor, state: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        """features (B, width) of the hint and of what is seen of the canvas, to the same."""
+        features = F.relu(features)
         if isinstance(self.core, nn.LSTMCell):
             state = self.core(features, state)
             features = state[0]

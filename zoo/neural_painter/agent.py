@@ -192,7 +192,7 @@ class PainterAgent(Adversarial, ImageDrawer):
     def path(self, strokes: Tensor, n: int = 5) -> Tensor:
         """Points (B, T * n, 2) along strokes (B, T, A), in the order of painting."""
         t = torch.linspace(0, 1, n, device=strokes.device)[:, None]
-        p0, p1, p2 = self.exact.points(strokes)[..., None, :].unbind(2)  # type: ignore[attr-defined]
+        p0, p1, p2 = self.exact.curves(strokes)[..., None, :].unbind(2)
         return ((1 - t) ** 2 * p0 + 2 * t * (1 - t) * p1 + t**2 * p2).flatten(1, 2)
 
 

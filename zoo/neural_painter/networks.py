@@ -44,7 +44,7 @@ class Guide(nn.Module):
         self.maps = GUIDES + len(self.rest)
 
     def forward(self, action: Tensor) -> Tensor:
-        points = self.renderer.points(action)  # type: ignore[attr-defined]
+        points = self.renderer.curves(action)
         radii = action[:, self.radii] * self.renderer.MAX_RADIUS  # type: ignore[attr-defined]
         first, last = radii[:, 0], radii[:, -1]
         distance, t = curve_distance(points.flatten(1), 0 * first, 0 * last, GRID, GRID)

@@ -1,0 +1,88 @@
+"""Learning by the distance from curves to ink, before the pixels and beside them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from datamodules.ink import Ink
+from renderers import Renderer
+from zoo.base.ink_distance import excess, points_on, precision, recall, width_error
+
+
+@dataclass
+class Distance:
+    """Two phases in one run: at first the drawer learns by the distance alone (see zoo.base.ink_distance), nothing is painted, and it
+    does not look at its canvas; then by the pixels, with a little of the distance beside them.
+
+    Args:
+        share: Which part of the training's steps the first phase takes, from the start.
+        lr: Learning rate of the first phase; the second has the drawer's own.
+        clip: Longest gradient of the first phase; the second has the trainer's.
+        sigma: Reach in pixels of image_size, at the start and at the end of the first phase: it falls geometrically, and stays there.
+        precision: Weight of the curves' way off the ink, at the start and at the end of the first phase.
+        length: Weight of the curves' length in all, in the first phase and in the second.
+        free: Curves may be this many times as long as the ink, at no cost.
+        width: Weight of the squared difference in pixels between the strokes' widths and the ink's, in the first phase.
+        beside: Weight of the distance beside the pixels, at the start and at the end of the second phase.
+        pixel_batch: How many images of each batch the second phase looks at; null for all.
+    """
+
+    share: float = 0.85
+    lr: float = 2e-3
+    clip: float = 1.0
+    sigma: tuple[float, float] = (16.0, 1.0)
+    precision: tuple[float, float] = (1.0, 1.0)
+    length: tuple[float, float] = (0.3, 0.1)
+    free: float = 1.0
+    width: float = 0.2
+    beside: tuple[float, float] = (0.002, 0.0005)
+    pixel_batch: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise ValueError(f"distance: share is {self.share}; expected more than 0, at most 1")
+        if min(self.sigma) <= 0:
+            raise ValueError(f"distance: sigma is {self.sigma}; expected pixels, more than 0")
+
+    def alone(self, progress: float) -> bool:
+        """Whether it is the first phase. progress: the share of the training that is done."""
+        return progress < self.share
+
+    def rate(self, step: int, steps: int, lr: float) -> float:
+        """The learning rate of a step, as a share of ``lr``. Each phase warms up over 2 % of its steps; the first falls to 3/10, since it
+        ends far from the second's goal (to nothing where there is no second), the second to nothing."""
+        first = max(1, math.ceil(self.share * steps))
+        begun, length = (0, first) if step < first else (first, max(1, steps - first))
+        share = min(1.0, (step - begun) / length)
+        left = 0.5 * (1 + math.cos(math.pi * share))
+        warm = min(1.0, (step - begun + 1) / (0.02 * length))
+        return warm * (left if begun or self.share == 1 else 0.3 + 0.7 * left) * (1.0 if begun else self.lr / lr)
+
+    def loss(self, renderer: Renderer, strokes: Tensor, ink: Ink, progress: float) -> tuple[Tensor, Tensor, Tensor]:
+        """What strokes cost, weighted as it is at this point of the training.
+
+        Args:
+            renderer: Whose strokes they are; one with curves.
+            strokes: (B, N, A).
+            ink: The targets'.
+            progress: The share of the training that is done.
+
+        Returns:
+            The loss, and of it the mean precision and recall.
+        """
+        height, width = ink.ridge.shape[-2:]
+        points = points_on(renderer.curves(strokes) * strokes.new_tensor([width, height]))
+        done = min(1.0, progress / self.share)
+        sigma = self.sigma[0] * (self.sigma[1] / self.sigma[0]) ** done
+        off = precision(points, ink, sigma).mean()
+        missed = recall(points, ink, sigma).mean()
+        weight = self.precision[0] + (self.precision[1] - self.precision[0]) * done
+        loss = weight * off + missed + self.length[done == 1] * excess(points, ink, self.free).mean()
+        if self.alone(progress):
+            widths = renderer.widths(strokes) * (height * width) ** 0.5
+            return loss + self.width * width_error(widths, ink).mean(), off, missed
+        left = (1 - progress) / (1 - self.share)
+        return loss * (self.beside[1] + (self.beside[0] - self.beside[1]) * left), off, missed
