@@ -16,7 +16,7 @@ import zoo
 from datamodules.ink import Ink, measured
 from renderers import Drawing
 from zoo.canvas_drawer import sliding, translation
-from zoo.canvas_drawer.distance import Distance
+from zoo.base.distance import Distance
 from zoo.canvas_drawer.sliding import ORDERS, batches, ordered, places, slide
 from zoo.checkpoints import catalogue, loading
 from zoo.cli import main as cli

@@ -17,7 +17,7 @@ from datamodules.ink import Ink, measured
 from renderers import Drawing, Renderer
 from zoo.base.drawer import ImageDrawer
 from zoo.base.images import inked, read
-from zoo.canvas_drawer.distance import Distance
+from zoo.base.distance import Distance
 from zoo.canvas_drawer.networks import DrawerNet
 from zoo.canvas_drawer.sliding import LONGER, MOST_TILES, ORDERS, Pass, passes, picture, placed
 from zoo.canvas_drawer.translation import judge_of, judges

@@ -8,13 +8,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from renderers import Renderer
+from renderers import ActionSpace, Renderer
 from renderers.curves import curve_distance
+from zoo.base.layers import tower
 
 SIDE = 64  # of the pictures that they paint, in pixels
 GRID = 32  # of the maps that guide them: every other pixel, as a distance varies smoothly
 GRAINS = (0.7, 1.5, 3.0)  # pixels: scales of the grain
 GUIDES = 5  # maps of Guide, beside one for each column that is no coordinate
+
+
+COLOUR = ("red", "green", "blue")
+
+
+def shapeless(actions: ActionSpace) -> list[int]:
+    """Numbers of the columns that are neither coordinates nor colour: pressures, radii, opacities."""
+    return [i for i, n in enumerate(actions.columns) if n[0] not in "xy" and n not in COLOUR]
 
 
 def mlp(*sizes: int) -> nn.Sequential:
@@ -38,8 +47,7 @@ class Guide(nn.Module):
     def __init__(self, renderer: Renderer):
         super().__init__()
         self.renderer = renderer
-        names = renderer.actions.columns
-        self.rest = [i for i, n in enumerate(names) if n[0] not in "xy" and n not in ("red", "green", "blue")]
+        self.rest = shapeless(renderer.actions)
         self.radii = [renderer.actions[n] for n in renderer.lengths]
         self.maps = GUIDES + len(self.rest)
 
@@ -143,3 +151,53 @@ class StrokeDecoder(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         """Latent vectors (B, latent) to opacity (B, SIDE, SIDE)."""
         return self.decoder(z).float().sigmoid()[:, 0]
+
+
+class AgentNet(nn.Module):
+    """The image, the canvas so far and the last action to the next action, by an LSTM (§3).
+
+    Args:
+        actions: Columns of a stroke, A.
+        channels: Of the images, C.
+        size: Side of the images and of the canvas in pixels, S.
+        width: Units of the LSTM; the towers that look at image and canvas have a sixth as many channels.
+    """
+
+    def __init__(self, actions: int, channels: int, size: int, width: int = 192):
+        super().__init__()
+        self.image, self.canvas = tower(channels, size, width, width // 6), tower(3, size, width, width // 6)
+        self.last = nn.Linear(actions, width)
+        self.core = nn.LSTMCell(width, width)
+        self.out = nn.Linear(width, actions)
+
+    def forward(
+        self, image: Tensor, canvas: Tensor | None, last: Tensor, state: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """One step.
+
+        Args:
+            image: ``self.image`` of the images: (B, width).
+            canvas: (B, 3, S, S); None for an agent that does not look at it.
+            last: The last action, (B, A).
+            state: Of the LSTM; None at the first step.
+
+        Returns:
+            The action (B, A) in [0, 1], and the LSTM's next state.
+        """
+        seen = image + self.last(last) if canvas is None else image + self.canvas(canvas) + self.last(last)
+        state = self.core(F.relu(seen), state)
+        return self.out(state[0]).float().sigmoid(), state
+
+
+class PairCritic(nn.Sequential):
+    """A canvas and its image, each (B, 3, S, S), to a score (B, 1).
+
+    Args:
+        size: S, a multiple of 16.
+    """
+
+    def __init__(self, size: int):
+        super().__init__(nn.PixelUnshuffle(2), convolutions(24, 32, 64, 128), nn.Conv2d(128, 1, size // 16))
+
+    def forward(self, canvas: Tensor, image: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(torch.cat([canvas, image], 1)).flatten(1)

@@ -12,6 +12,7 @@ from torchmetrics.image import StructuralSimilarityIndexMeasure
 
 from datamodules import StoredStrokes
 from datamodules.stored import columns, painted
+from renderers import Renderer
 from zoo.base.painter import Painter
 from zoo.neural_painter.adversarial import Adversarial
 from zoo.neural_painter.networks import SIDE, Critic, Generator, Guide, StrokeDecoder, StrokeEncoder
@@ -54,7 +55,7 @@ class NeuralPainter(Painter):
 
     def __init__(self, renderer: str, lr: float):
         super().__init__(renderer, lr)
-        if not hasattr(self.imitates, "points"):
+        if type(self.imitates).curves is Renderer.curves or not hasattr(self.imitates, "MAX_RADIUS"):
             raise ValueError(
                 f"a neural painter imitates strokes along a curve, such as mypaint or qbc; {renderer!r} has none"
             )

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor
 
 from datamodules.ink import Ink
 from renderers import Renderer
 from zoo.base.ink_distance import excess, points_on, precision, recall, width_error
+from zoo.base.progress import fraction_done, training_steps
 
 
 @dataclass
@@ -73,6 +79,12 @@ class Distance:
         Returns:
             The loss, and of it the mean precision and recall.
         """
+        with torch.autocast(strokes.device.type, enabled=False):  # bfloat16 would round points to a quarter of a pixel
+            return self.float32_loss(renderer, strokes.float(), ink, progress)
+
+    def float32_loss(
+        self, renderer: Renderer, strokes: Tensor, ink: Ink, progress: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
         height, width = ink.ridge.shape[-2:]
         points = points_on(renderer.curves(strokes) * strokes.new_tensor([width, height]))
         done = min(1.0, progress / self.share)
@@ -86,3 +98,42 @@ class Distance:
             return loss + self.width * width_error(widths, ink).mean(), off, missed
         left = (1 - progress) / (1 - self.share)
         return loss * (self.beside[1] + (self.beside[0] - self.beside[1]) * left), off, missed
+
+
+class LearnsByDistance(LightningModule):
+    """A drawer whose training may begin with the distance: each phase has its own learning rate and its own longest gradient.
+
+    Attributes:
+        distance: How; None for a drawer that learns from pixels alone.
+        lr: Learning rate of the pixels.
+    """
+
+    distance: Distance | None
+    lr: float
+
+    @property
+    def by_distance_alone(self) -> bool:
+        """Whether this step belongs to the first phase."""
+        return self.distance is not None and self.distance.alone(fraction_done(self))
+
+    def nothing(self) -> Tensor:
+        """0, with a gradient of 0 for every parameter: where some are not used, other processes wait for one."""
+        return torch.stack([0 * p.sum() for p in self.parameters()]).sum()
+
+    def configure_optimizers(self) -> Any:
+        if self.distance is None:
+            return super().configure_optimizers()
+        if training_steps(self) == float("inf"):
+            raise ValueError("learning by distance takes a fraction of the training run, so it needs an end: set --trainer.max_steps")
+        optimizer = torch.optim.Adam(self.parameters(), self.lr)
+        rate = partial(self.distance.rate, steps=int(training_steps(self)), lr=self.lr)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        if self.distance is not None and self.by_distance_alone:
+            self.trainer.precision_plugin.clip_gradients(optimizer, self.distance.clip, GradClipAlgorithmType.NORM)
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
