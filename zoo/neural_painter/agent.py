@@ -35,6 +35,8 @@ class AgentLearning:
         drop: Fraction of the strokes that training leaves off the canvas at first; it falls to 0. Without it the later
             strokes learn to repeat the first.
         warm: Fraction of the training run before the critic is listened to; 1 for no critic.
+        real: Fraction of the training run after which the canvas is the real program's own, with the gradients of the
+            painter's; 1 for never. So the agent learns what the painter gets wrong.
         human: Fraction of the training run, from its start, that learns the demonstration of each image's class by
             heart (§4). It needs labels 0 to 9, and steps and connected as the demonstrations have them.
         forcing: Weight of the error to the demonstrations, if ``human`` is not 0; after that part, a fifth of it.
@@ -44,6 +46,7 @@ class AgentLearning:
     ink_weight: float = 4.0
     drop: float = 0.5
     warm: float = 0.3
+    real: float = 1.0
     human: float = 0.0
     forcing: float = 100.0
 
@@ -196,13 +199,15 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
     # --- learning ---
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """Log train/mse, of the painter's canvas; train/critic, by how much the critic tells images from canvases;
+        """Log train/mse, of the canvas; train/critic, by how much the critic tells images from canvases;
         train/strokes, the error to the demonstration; train/precision and train/recall, see :meth:`distance_loss`."""
         if self.by_distance_alone:
             return self.first_phase(batch["image"])
         images = batch["image"][: self.distance.pixel_batch] if self.distance else batch["image"]
         left = 1 - self.done()
         strokes, canvas = self.rollout(images, self.learning.drop * left)
+        if self.done() >= self.learning.real:
+            canvas = canvas + (self.exact.render(strokes.detach().float(), self.image_size) - canvas).detach()
         target = images.expand(-1, 3, -1, -1)
         critics, agents = self.game(target, canvas, target)
         error = (canvas - target).square()
