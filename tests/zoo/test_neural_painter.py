@@ -1,12 +1,13 @@
-"""Neural painters: the two painters, the agent, and what is painted with them. On strokes of qbc where MyPaint is not needed."""
+"""The two neural painters, the agent, and what is painted with them. On strokes of qbc where MyPaint is not needed."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from pytorch_lightning import Trainer
+from PIL import Image, ImageDraw
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
 from tiny_files import has_mypaint
 from torch import nn
 
@@ -21,6 +22,7 @@ from zoo.neural_painter import agent as agents
 from zoo.neural_painter import classifiers, paintings
 from zoo.neural_painter.networks import SIDE, Guide
 from zoo.neural_painter.painters import Texture
+from zoo.training import export
 
 installed = pytest.mark.skipif(not has_mypaint(), reason="needs libmypaint and its brushes")
 PAINTERS = [lambda: zoo.NeuralPainterGAN("qbc", width=8), lambda: zoo.NeuralPainterVAE("qbc", latent=8)]
@@ -228,7 +230,7 @@ def test_strokes_of_the_agent(painters, channels, connected):
 def test_the_agent_learns_through_a_frozen_painter(painters, image_folder):
     from datamodules import ImageFolder
 
-    agent = tiny(warm=0.5, lr=1e-3)
+    agent = tiny(learning={"warm": 0.5}, lr=1e-3)
     agent.configure_model()
     before = weights(agent)
     fit(agent, ImageFolder(root=str(image_folder), channels=3, image_size=32, batch_size=4), 12)
@@ -257,12 +259,117 @@ def test_dark_and_light_ink_are_the_same_to_it(painters, digit):
     [
         ({"renderer": "pen"}, "have none"),
         ({"image_size": 40}, "a multiple of 16"),
-        ({"human": 0.5}, "the demonstrations are 8 connected"),
+        ({"learning": {"human": 0.5}}, "the demonstrations are 8 connected"),
     ],
 )
 def test_agents_that_cannot_be(options, message):
     with pytest.raises(ValueError, match=message):
         tiny(**options)
+
+
+def mnist_like(folder, n=24):
+    """A data module of dark strokes on white paper."""
+    from datamodules import ImageFolder
+
+    folder.mkdir(exist_ok=True)
+    for i in range(n):
+        picture = Image.new("L", (32, 32), 255)
+        ImageDraw.Draw(picture).line((4 + i % 5, 6, 20, 26 - i % 7), fill=0, width=3)
+        picture.save(folder / f"{i}.png")
+    return ImageFolder(root=str(folder), channels=1, image_size=32, batch_size=8)
+
+
+PHASES = {"channels": 1, "learning": {"warm": 1.0, "fidelity": 1.0}, "distance": {"share": 0.5, "pixel_batch": 4}}
+
+
+def test_an_agent_learns_where_the_ink_is_then_the_pixels(painters, tmp_path, monkeypatch):
+    agent = tiny(**PHASES)
+    agent.configure_model()
+    assert not hasattr(agent, "critic")
+    assert not any(p.any() for p in agent.net.canvas[-1].parameters())  # it begins blind
+    calls = []
+    for name in ("blind_strokes", "rollout"):
+        method = getattr(agent, name)
+        monkeypatch.setattr(agent, name, lambda *a, n=name, m=method: calls.append((n, len(a[0]))) or m(*a))
+    fit(agent, mnist_like(tmp_path / "i"), 6)
+    assert calls == [("blind_strokes", 8)] * 3 + [("rollout", 4)] * 3
+    assert any(p.any() for p in agent.net.canvas[-1].parameters())  # it has learned to look
+
+
+def test_the_distance_pulls_the_curves_to_the_ink(painters, tmp_path):
+    agent = tiny(channels=1, learning={"warm": 1.0}, distance={"share": 1.0, "lr": 5e-3})
+    data = mnist_like(tmp_path / "i")
+    data.setup()
+    images = torch.stack([data.datasets["train"][i][0] for i in range(8)]).float() / 255
+    agent.log_dict = lambda *args, **kwargs: None
+    agent.done = lambda: 0.5  # of one reach all the time
+    cost = lambda: agent.distance_loss(agent.blind_strokes(images), images).item()  # noqa: E731
+    before = cost()
+    fit(agent, data, 60)
+    assert cost() < 0.5 * before
+
+
+def test_the_distance_needs_curves_ink_and_an_end(painters, tmp_path):
+    with pytest.raises(ValueError, match="set channels to 1, or distance to null"):
+        tiny(distance={"share": 0.5})
+    with pytest.raises(ValueError, match=r"needs an end: set --trainer.max_steps"):
+        fit(tiny(**PHASES), mnist_like(tmp_path / "i"), -1)
+
+
+def test_the_canvas_may_be_the_real_programs_with_the_gradients_of_the_painter(painters):
+    batch = {"image": torch.rand(2, 3, 32, 32)}
+    gradients, logged = [], {}
+    for real in (1.0, 0.0):
+        agent = tiny(learning={"warm": 1.0, "drop": 0.0, "real": real})
+        agent.log = lambda name, value, **kwargs: logged.update({name: value})
+        agent.done = lambda: 0.5
+        agent.training_step(batch, 0).backward()
+        gradients.append(agent.net.out.weight.grad.clone())
+    strokes, canvas = agent.rollout(batch["image"])
+    drawn = agent.exact.render(strokes.detach(), 32)
+    torch.testing.assert_close(logged["train/mse"], (drawn - batch["image"]).square().mean())
+    assert not torch.allclose(canvas, drawn)
+    assert not torch.allclose(*gradients)
+
+
+def test_a_run_of_two_phases_resumes_exactly(painters, tmp_path):
+    def run(folder, steps, resume=None):
+        torch.manual_seed(0)
+        options = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "limit_val_batches": 0}
+        keep = ModelCheckpoint(folder, every_n_train_steps=2, save_top_k=-1)
+        end = StopAt(steps)
+        trainer = Trainer(max_steps=6, enable_model_summary=False, callbacks=[keep, end], **options)
+        agent = tiny(**PHASES)
+        trainer.fit(agent, mnist_like(tmp_path / "i"), ckpt_path=resume, weights_only=True)
+        return agent, sorted(folder.glob("*.ckpt"))
+
+    whole, _ = run(tmp_path / "whole", 6)
+    for stop in (2, 4):  # in the first phase and in the second
+        _, saved = run(tmp_path / f"part{stop}", stop)
+        resumed, _ = run(tmp_path / f"rest{stop}", 6, saved[-1])
+        for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+            assert torch.equal(a, b)
+
+
+class StopAt(Callback):
+    """Ends a run early, as if it had been broken off."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def on_train_batch_end(self, trainer, *args):
+        trainer.should_stop = trainer.global_step >= self.steps
+
+
+def test_an_old_training_checkpoint_with_flat_arguments_is_exported(painters, tmp_path):
+    agent = tiny(learning={"drop": 0.25, "warm": 0.6})
+    flat = {"renderer": "qbc", "painter": "tiny-gan", "steps": 3, "channels": 3, "connected": False, "image_size": 32}
+    flat |= {"fidelity": 50.0, "ink_weight": 0.0, "drop": 0.25, "warm": 0.6, "human": 0.0, "forcing": 100.0, "lr": 5e-4}
+    old = {"hyper_parameters": flat | {"_class_path": "zoo.PainterAgent"}, "global_step": 7}
+    torch.save(old | {"state_dict": agent.state_dict()}, tmp_path / "last.ckpt")
+    loaded = zoo.load(export.export(tmp_path / "last.ckpt", "old", tmp_path / "old"))
+    assert loaded.learning == agents.AgentLearning(fidelity=50.0, ink_weight=0.0, drop=0.25, warm=0.6)
+    torch.testing.assert_close(loaded.net.out.weight, agent.net.out.weight, atol=1e-3, rtol=1e-2)  # float16
 
 
 def test_images_of_another_size_are_refused(painters):
@@ -274,7 +381,9 @@ def test_images_of_another_size_are_refused(painters):
 
 
 def test_an_agent_of_human_strokes_is_saved_and_loaded(painters, tmp_path):
-    agent = tiny(renderer="mypaint", painter="tiny-mypaint", steps=8, channels=1, connected=True, human=0.5)
+    agent = tiny(
+        renderer="mypaint", painter="tiny-mypaint", steps=8, channels=1, connected=True, learning={"human": 0.5}
+    )
     again = zoo.load(loading.save(agent, tmp_path / "agent"))
     assert again.lesson.shape == (10, 8, 12)
 
@@ -288,9 +397,8 @@ def test_demonstrations_are_connected_drawings():
 
 
 def test_the_lesson_is_learned_by_heart(painters):
-    agent = tiny(
-        renderer="mypaint", painter="tiny-mypaint", steps=8, channels=1, connected=True, human=1.0, image_size=64
-    )
+    options = {"renderer": "mypaint", "painter": "tiny-mypaint", "steps": 8, "channels": 1, "connected": True}
+    agent = tiny(**options, learning={"human": 1.0}, image_size=64)
     images = torch.rand(10, 1, 1, 1).expand(-1, 1, 64, 64) * torch.rand(10, 1, 64, 64)
     batch = {"image": images, "label": torch.arange(10)}
     optimizer = torch.optim.Adam(agent.net.parameters(), 3e-3)
@@ -419,13 +527,14 @@ def test_classes_by_name():
 
 
 def pictures_agree(painting):
-    """The grid's picture is that of its drawing's strokes, painted one after the other by the painter on the whole canvas."""
-    canvas = painting.painter.blank(1, (painting.height, painting.width))
-    numbers = torch.arange(painting.rows * painting.columns).view(painting.rows, painting.columns)
+    """The picture of a grid's strokes, painted one after the other by the painter on the whole canvas."""
+    cells = painting.cells
+    canvas = painting.painter.blank(1, (cells.height, cells.width))
+    numbers = torch.arange(cells.rows * cells.columns).view(cells.rows, cells.columns)
     for action in painting.strokes():
-        for group in painting.groups():
+        for group in cells.groups():
             for k in numbers[group].flatten().tolist():
-                y, x = (v * painting.stride for v in divmod(k, painting.columns))
+                y, x = (v * cells.stride for v in divmod(k, cells.columns))
                 part = canvas[:, :, y : y + SIDE, x : x + SIDE]
                 canvas[:, :, y : y + SIDE, x : x + SIDE] = painting.painter.paint(part.clone(), action[k : k + 1])
     return canvas
@@ -436,7 +545,7 @@ def pictures_agree(painting):
 def test_a_grid_is_painted_stroke_by_stroke(rows, columns, overlap):
     painting = paintings.Painting(gan(), rows, columns, 2, overlap)
     numbers = torch.arange(rows * columns).view(rows, columns)
-    assert sorted(torch.cat([numbers[g].flatten() for g in painting.groups()])) == list(range(rows * columns))
+    assert sorted(torch.cat([numbers[g].flatten() for g in painting.cells.groups()])) == list(range(rows * columns))
     torch.testing.assert_close(painting(), pictures_agree(painting), atol=1e-5, rtol=0)
 
 
@@ -467,13 +576,13 @@ def test_the_real_program_may_be_shown_with_the_gradients_of_the_painter():
 
 
 def test_a_large_grid_has_the_same_gradients(monkeypatch):
-    found = []
+    gradients = []
     for at_once in (128, 1):
         monkeypatch.setattr(paintings, "AT_ONCE", at_once)
         painting = paintings.Painting(gan(), 2, 2, 2, 32, generator=torch.Generator().manual_seed(0))
         painting().square().mean().backward()
-        found.append(painting.z.grad)
-    torch.testing.assert_close(*found)
+        gradients.append(painting.z.grad)
+    torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize("palette", [None, "grey", [[1, 0, 0], [0, 0, 1]]])
@@ -545,7 +654,7 @@ def test_wrong_optimisations(bad):
 def test_stylize_paints_any_aspect(digit):
     wide = np.stack([np.pad(digit, ((0, 0), (0, 28)))] * 3, -1)
     seen = []
-    watch = lambda step, loss, painting: seen.append((loss, painting.height, painting.width))  # noqa: E731
+    watch = lambda step, loss, painting: seen.append((loss, painting.cells.height, painting.cells.width))  # noqa: E731
     drawing = zoo.stylize(
         wide, gan(), red_classifier(), layer="features", size=128, strokes=3, steps=25, lr=0.3, watch=watch
     )
@@ -573,7 +682,7 @@ def test_views_of_a_picture():
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
-    """`zoo …` in a folder with a tiny painter of qbc, and a classifier that likes red. Returns status and what was printed."""
+    """`zoo …` in a folder with a tiny painter of qbc, and a classifier that likes red: status, and what was printed."""
     monkeypatch.chdir(tmp_path)
     loading.save(gan(), tmp_path / "painter")
     monkeypatch.setattr(classifiers, "squeezenet", red_classifier)

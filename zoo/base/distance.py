@@ -20,14 +20,15 @@ from zoo.base.progress import fraction_done, training_steps
 
 @dataclass
 class Distance:
-    """Two phases in one run: at first the drawer learns by the distance alone (see zoo.base.ink_distance), nothing is painted, and it
-    does not look at its canvas; then by the pixels, with a little of the distance beside them.
+    """Two phases in one run. First the drawer learns by the distance alone (see zoo.base.ink_distance): nothing is
+    painted, and it does not look at its canvas. Then it learns by pixels, with a little of the distance beside them.
 
     Args:
         share: Which part of the training's steps the first phase takes, from the start.
         lr: Learning rate of the first phase; the second has the drawer's own.
         clip: Longest gradient of the first phase; the second has the trainer's.
-        sigma: Reach in pixels of image_size, at the start and at the end of the first phase: it falls geometrically, and stays there.
+        sigma: Reach in pixels of image_size, at the start and at the end of the first phase. It falls geometrically;
+            the second phase keeps it.
         precision: Weight of the curves' way off the ink, at the start and at the end of the first phase.
         length: Weight of the curves' length in all, in the first phase and in the second.
         free: Curves may be this many times as long as the ink, at no cost.
@@ -58,8 +59,11 @@ class Distance:
         return progress < self.share
 
     def rate(self, step: int, steps: int, lr: float) -> float:
-        """The learning rate of a step, as a share of ``lr``. Each phase warms up over 2 % of its steps; the first falls to 3/10, since it
-        ends far from the second's goal (to nothing where there is no second), the second to nothing."""
+        """The learning rate of a step, as a fraction of ``lr``.
+
+        Each phase warms up over 2 % of its steps. The first falls to 3/10, since it ends far from the second's goal (to
+        nothing where there is no second), the second to nothing.
+        """
         first = max(1, math.ceil(self.share * steps))
         begun, length = (0, first) if step < first else (first, max(1, steps - first))
         share = min(1.0, (step - begun) / length)
@@ -85,6 +89,7 @@ class Distance:
     def float32_loss(
         self, renderer: Renderer, strokes: Tensor, ink: Ink, progress: float
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """:meth:`loss`, without autocast."""
         height, width = ink.ridge.shape[-2:]
         points = points_on(renderer.curves(strokes) * strokes.new_tensor([width, height]))
         done = min(1.0, progress / self.share)
@@ -101,7 +106,7 @@ class Distance:
 
 
 class LearnsByDistance(LightningModule):
-    """A drawer whose training may begin with the distance: each phase has its own learning rate and its own longest gradient.
+    """A drawer whose training may begin with the distance: each phase has its own learning rate and longest gradient.
 
     Attributes:
         distance: How; None for a drawer that learns from pixels alone.
@@ -124,7 +129,9 @@ class LearnsByDistance(LightningModule):
         if self.distance is None:
             return super().configure_optimizers()
         if training_steps(self) == float("inf"):
-            raise ValueError("learning by distance takes a fraction of the training run, so it needs an end: set --trainer.max_steps")
+            raise ValueError(
+                "learning by distance takes a fraction of the training run, so it needs an end: set --trainer.max_steps"
+            )
         optimizer = torch.optim.Adam(self.parameters(), self.lr)
         rate = partial(self.distance.rate, steps=int(training_steps(self)), lr=self.lr)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)

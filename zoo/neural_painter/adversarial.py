@@ -19,7 +19,8 @@ from zoo.base.progress import fraction_done
 
 
 class Adversarial(LightningModule):
-    """One Adam, β = (0.5, 0.9), for both, and one step of each for every batch: neither's loss reaches the other's parameters.
+    """One Adam, β = (0.5, 0.9), for both, and one step of each for every batch: the loss of one never reaches the
+    parameters of the other.
 
     To implement: :meth:`make_critic`.
 

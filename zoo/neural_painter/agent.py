@@ -1,4 +1,4 @@
-"""PainterAgent: a recurrent network that paints an image through a neural painter (§3), if wanted in a human's strokes (§4)."""
+"""PainterAgent: a recurrent network that paints images through a neural painter (§3), or in a human's strokes (§4)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, MeanSquaredError
+from torchmetrics import MeanMetric, MeanSquaredError, Metric
 
 from datamodules.ink import measured
 from renderers import Drawing
@@ -30,13 +30,13 @@ class AgentLearning:
     """What a painter's agent learns from: pixels, a critic, demonstrations.
 
     Args:
-        fidelity: Weight of the mean squared error of the canvas, beside the critic's judgement of (canvas, image) pairs.
+        fidelity: Weight of the mean squared error of the canvas, beside the critic's judgement.
         ink_weight: How much more dark pixels count in that error at first; it falls to 0.
         drop: Fraction of the strokes that training leaves off the canvas at first; it falls to 0. Without it the later
             strokes learn to repeat the first.
         warm: Fraction of the training run before the critic is listened to; 1 for no critic.
         real: Fraction of the training run after which the canvas is the real program's own, with the gradients of the
-            painter's; 1 for never. So the agent learns what the painter gets wrong.
+            painter's, and no stroke is left off; 1 for never. So the agent learns what the painter gets wrong.
         human: Fraction of the training run, from its start, that learns the demonstration of each image's class by
             heart (§4). It needs labels 0 to 9, and steps and connected as the demonstrations have them.
         forcing: Weight of the error to the demonstrations, if ``human`` is not 0; after that part, a fifth of it.
@@ -52,7 +52,7 @@ class AgentLearning:
 
 
 class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
-    """Paints an image in a few strokes. It learns through a neural painter alone; its strokes are judged on the real program, too (§3).
+    """Paints an image in a few strokes (§3). It learns through a neural painter; it is judged on the real program, too.
 
     Args:
         renderer: Name of the renderer whose strokes it makes; they must have a colour.
@@ -104,7 +104,8 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
             raise ValueError(f"image_size is {self.image_size}; expected a multiple of 16")
         if self.learning.human and (self.exact.name, self.steps, self.connected) != ("mypaint", SHOWN, True):
             raise ValueError(
-                f"the demonstrations are {SHOWN} connected strokes of mypaint: set steps, connected and renderer to that"
+                f"the demonstrations are {SHOWN} connected strokes of mypaint: set steps, connected and renderer to"
+                " that"
             )
         if self.distance:
             self.exact.curves(torch.zeros(1, len(self.actions)))  # ValueError where strokes follow none
@@ -204,9 +205,9 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
         if self.by_distance_alone:
             return self.first_phase(batch["image"])
         images = batch["image"][: self.distance.pixel_batch] if self.distance else batch["image"]
-        left = 1 - self.done()
-        strokes, canvas = self.rollout(images, self.learning.drop * left)
-        if self.done() >= self.learning.real:
+        left, real = 1 - self.done(), self.done() >= self.learning.real
+        strokes, canvas = self.rollout(images, 0.0 if real else self.learning.drop * left)
+        if real:
             canvas = canvas + (self.exact.render(strokes.detach().float(), self.image_size) - canvas).detach()
         target = images.expand(-1, 3, -1, -1)
         critics, agents = self.game(target, canvas, target)
@@ -221,14 +222,21 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
         return critics + loss
 
     def taught(self, loss: Tensor, strokes: Tensor, shown: Tensor) -> Tensor:
-        """The loss of an agent that follows demonstrations, both (B, T, A): first these alone, then its own loss, too."""
+        """The loss of an agent that follows demonstrations: first their error alone, then its own loss, too.
+
+        Args:
+            loss: Its own.
+            strokes: Its strokes, (B, T, A).
+            shown: Those of the demonstrations, (B, T, A).
+        """
         error = F.mse_loss(strokes, shown)
         self.log("train/strokes", error, prog_bar=True)
         alone = self.done() < self.learning.human
         return self.learning.forcing * error * (1.0 if alone else 0.2) + (0 if alone else 1) * loss
 
     def first_phase(self, images: Tensor) -> Tensor:
-        """The loss while the agent learns where the ink is. What no curve depends on, such as pressures, is held in the middle."""
+        """The loss while the agent learns where the ink is. Columns that no curve depends on, such as pressures, are
+        held in the middle."""
         strokes = self.blind_strokes(images)
         rest = [k for k in shapeless(self.actions) if self.actions.columns[k] not in self.exact.lengths]
         held = HOLD * (strokes[..., rest] - MIDDLE).square().mean() if rest else 0.0
@@ -237,7 +245,8 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
     def distance_loss(self, strokes: Tensor, images: Tensor) -> Tensor:
         """The cost of strokes (B, T, A) by their curves' distance to the dark ink of images (B, 1, S, S).
 
-        Logs, in pixels, train/precision (what curves pay for their way off the ink) and train/recall (how far the ink is from them).
+        Logs, in pixels, train/precision, what curves pay for their way off the ink, and train/recall, how far the ink
+        is from them.
         """
         assert self.distance is not None
         loss, precision, recall = self.distance.loss(self.exact, strokes, measured(1 - images), self.done())
@@ -262,7 +271,7 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
 
     def log_figures(self, split: str, batch: dict[str, Tensor]) -> None:
         super().log_figures(split, batch)
-        figures = {f"{split}/transfer_gap": self.gap}
+        figures: dict[str, Metric] = {f"{split}/transfer_gap": self.gap}
         if self.lesson is not None:
             figures[f"{split}/in_order"] = self.in_order
         self.log_dict(figures, batch_size=len(batch["image"]))

@@ -38,10 +38,13 @@ def convolutions(*channels: int) -> nn.Sequential:
 
 
 class Guide(nn.Module):
-    """Where each pixel lies on a stroke: actions (B, A) of a renderer that has ``points`` -> maps (B, GUIDES + K, GRID, GRID).
+    """Where each pixel lies on a stroke, as maps for a convolutional network. With gradients in every column.
 
-    Three closenesses to the curve (in pixels, in radii, in wide radii), how far along it is, and how long the stroke is there; then the K
-    columns that are neither coordinates nor colour, the same everywhere. With gradients in every column.
+    Three maps say how close a pixel is to the curve (in pixels, in radii, in wide radii), one how far along it, one how
+    long the stroke is there; then the K columns that are neither coordinates nor colour, the same everywhere.
+
+    Args:
+        renderer: One whose strokes follow curves.
     """
 
     def __init__(self, renderer: Renderer):
@@ -52,15 +55,15 @@ class Guide(nn.Module):
         self.maps = GUIDES + len(self.rest)
 
     def forward(self, action: Tensor) -> Tensor:
+        """Actions (B, A) to maps (B, GUIDES + K, GRID, GRID)."""
         points = self.renderer.curves(action)
         radii = action[:, self.radii] * self.renderer.MAX_RADIUS  # type: ignore[attr-defined]
         first, last = radii[:, 0], radii[:, -1]
         distance, t = curve_distance(points.flatten(1), 0 * first, 0 * last, GRID, GRID)
         r = SIDE * torch.lerp(first[:, None, None], last[:, None, None], t) + 0.5
         p0, p1, p2 = points[..., None, None, :].unbind(1)
-        speed = (
-            (2 * (1 - t[..., None]) * (p1 - p0) + 2 * t[..., None] * (p2 - p1)).square().sum(-1).clamp_min(1e-6).sqrt()
-        )
+        u = t[..., None]
+        speed = (2 * (1 - u) * (p1 - p0) + 2 * u * (p2 - p1)).square().sum(-1).clamp_min(1e-6).sqrt()
         distance = distance * (SIDE / GRID)
         near = [torch.exp(-0.5 * (distance / width).square()) for width in (1.5, r, 2.5 * r)]
         rest = action[:, self.rest, None, None].expand(-1, -1, GRID, GRID)
@@ -68,10 +71,15 @@ class Guide(nn.Module):
 
 
 class Generator(nn.Module):
-    """Maps of a stroke (B, M, GRID, GRID), and grain, to its opacity (B, SIDE, SIDE) (§2.3).
+    """Maps of a stroke, and grain, to its opacity (§2.3).
 
-    grain: a fixed pattern of noise at three scales, from which the bristles' texture is made; the paper injects no noise into the input, so
-    it is the same for every stroke. With ``noise`` it is drawn anew for each.
+    The grain is a fixed pattern of noise at three scales, of which the bristles' texture is made. The paper gives the
+    generator no noise, so it is the same for every stroke.
+
+    Args:
+        maps: Number of maps, M.
+        width: Channels.
+        noise: Whether the grain is drawn anew for each stroke.
     """
 
     def __init__(self, maps: int, width: int = 32, noise: bool = False):
@@ -92,6 +100,7 @@ class Generator(nn.Module):
         nn.init.constant_(last.bias, -3.0)  # mostly paper
 
     def forward(self, maps: Tensor) -> Tensor:
+        """Maps (B, M, GRID, GRID) to opacity (B, SIDE, SIDE)."""
         pattern = grain(len(maps), maps.device) if self.noise else self.grain.expand(len(maps), -1, -1, -1)
         return self.net(torch.cat([maps, F.pixel_unshuffle(pattern, 2).to(maps.dtype)], 1)).float().sigmoid()[:, 0]
 
@@ -110,18 +119,28 @@ def grain(n: int, device: torch.device | None = None) -> Tensor:
 
 
 class Critic(nn.Module):
-    """A stroke's opacity (B, 1, SIDE, SIDE), seen with the maps of its action, to a score (B, 1): the mean over patches."""
+    """Judges strokes, seen with the maps of their actions: a score, the mean over patches.
+
+    Args:
+        maps: Number of maps, M.
+        width: Channels of the first convolution.
+    """
 
     def __init__(self, maps: int, width: int = 32):
         super().__init__()
         self.net = nn.Sequential(convolutions(4 + maps, width, 2 * width, 4 * width), nn.Conv2d(4 * width, 1, 3))
 
     def forward(self, ink: Tensor, maps: Tensor) -> Tensor:
+        """Opacity (B, 1, SIDE, SIDE) and maps (B, M, GRID, GRID) to scores (B, 1)."""
         return self.net(torch.cat([F.pixel_unshuffle(ink, 2), maps], 1)).flatten(1).mean(1, keepdim=True)
 
 
 class StrokeEncoder(nn.Module):
-    """Half of a variational autoencoder (§2.2): strokes' opacity (B, 1, SIDE, SIDE) to latent vectors."""
+    """Half of a variational autoencoder (§2.2): strokes' opacity (B, 1, SIDE, SIDE) to latent vectors.
+
+    Args:
+        latent: Numbers in a vector.
+    """
 
     def __init__(self, latent: int = 64):
         super().__init__()
@@ -134,7 +153,12 @@ class StrokeEncoder(nn.Module):
 
 
 class StrokeDecoder(nn.Module):
-    """The other half: latent vectors to strokes' opacity; and a network from actions to latent vectors (§2.2)."""
+    """The other half: latent vectors to strokes' opacity; and a network from actions to latent vectors (§2.2).
+
+    Args:
+        columns: Of an action, those that the opacity depends on.
+        latent: Numbers in a vector.
+    """
 
     def __init__(self, columns: int, latent: int = 64):
         super().__init__()
