@@ -330,10 +330,11 @@ def error_of_fit(capsys, tmp_path, *args):
     return capsys.readouterr().err
 
 
-def test_options_that_a_model_does_not_have(zoo_list, tmp_path, capsys):
-    args = ["draw", "sample:astronaut", "--model", "tiny-drawer", "--out", tmp_path / "a.svg", "--refine", 3]
-    assert run(*args) == 1
-    assert "tiny-drawer has no --refine" in capsys.readouterr().err
+def test_options_that_a_model_does_not_have(tmp_path, capsys):
+    """SARA paints in colour: it takes nothing for ink, and slides over nothing."""
+    for option in (["--ink", "dark"], ["--order", "rows"]):
+        assert run("draw", "sample:astronaut", "--model", "sara-mnist", "--out", tmp_path / "a.svg", *option) == 1
+        assert f"sara-mnist has no {option[0]}" in capsys.readouterr().err
     assert not (tmp_path / "a.svg").exists()
 
 

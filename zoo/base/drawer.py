@@ -18,6 +18,7 @@ from zoo.base.frozen import Frozen
 from zoo.base.images import read
 from zoo.base.metrics import pictures
 from zoo.base.painter import Painter, adam_cosine
+from zoo.base.refine import check_refine, refined
 from zoo.base.tiling import boxes, split
 from zoo.checkpoints import load
 
@@ -56,18 +57,21 @@ class Drawer(LightningModule, ABC):
         actions: The columns of a stroke.
         learns_from: The kind of data module that it learns from; None for one of images.
         unpublished: What the names of weights begin with that only learning needs.
+        least: The least value of some columns that refining keeps to: a line should be no hair.
         moved: Older constructor arguments by name, each with the group and field that it has moved to.
     """
 
     learns_from: ClassVar[type[DataModule] | None] = None
     unpublished: ClassVar[tuple[str, ...]] = ()
     moved: ClassVar[dict[str, str]] = {}
+    least: ClassVar[dict[str, float]] = {}
 
     def __init__(self, renderer: str, image_size: int, channels: int, lr: float):
         super().__init__()
         self.exact = renderers.get(renderer)
         self.actions = self.exact.actions
         self.image_size, self.channels, self.lr = image_size, channels, lr
+        self._smooth = Frozen(self.find_smooth)
 
     @property
     def entry_fields(self) -> dict[str, Any]:
@@ -83,6 +87,32 @@ class Drawer(LightningModule, ABC):
         """The strokes (T, A) of each image: fewer than :meth:`strokes` where a drawer stops by itself."""
         return list(self.strokes(images, generator))
 
+    def find_smooth(self) -> Renderer:
+        """The smooth form of the renderer."""
+        return renderers.get(self.exact.name, differentiable=True)
+
+    @property
+    def smooth(self) -> Renderer:
+        """What refining moves strokes through: see :meth:`find_smooth`."""
+        return self._smooth.on(self.device)
+
+    def wanted(self, images: Tensor) -> Tensor:
+        """Images (B, C, S, S) as the renderer should paint them, (B, C', S, S): grey ones in the renderer's channels."""
+        return images.expand(-1, self.exact.channels, -1, -1)
+
+    def refined(self, images: Tensor, strokes: list[Tensor], steps: int, canvas: Tensor | None = None) -> list[Tensor]:
+        """Strokes (T_i, A) of images (B, C, S, S), refined (see ``zoo.base.refine``).
+
+        Args:
+            images: What is to be drawn.
+            strokes: Of each image.
+            steps: Of the descent.
+            canvas: What they are painted on; None for blank paper.
+        """
+        target = self.wanted(images)
+        canvas = self.exact.blank(len(images), self.image_size, images.device) if canvas is None else canvas
+        return refined(self.exact, self.smooth, canvas, strokes, target, steps, self.least)[0]
+
     def prepare(self, image: Tensor) -> Tensor:
         """An image (1, C, side, side) as the drawer looks at it. Keyword arguments are options of :meth:`draw`."""
         return image
@@ -94,6 +124,7 @@ class Drawer(LightningModule, ABC):
         tiles: int = 1,
         strokes: int | None = None,
         generator: torch.Generator | None = None,
+        refine: int = 0,
         **options: Any,
     ) -> Drawing:
         """Draw any image, of any size and aspect.
@@ -103,12 +134,15 @@ class Drawer(LightningModule, ABC):
             tiles: d draws d × d tiles in batches, each as finely as a whole image; blank tiles are left out.
             strokes: At most so many (of each tile); None for as many as the drawer makes.
             generator: Of random numbers, for drawers that use some.
+            refine: Move the strokes by so many gradient steps, then drop those that do not help (see
+                ``zoo.base.refine``): fewer strokes, and a closer likeness.
             options: See :meth:`prepare`.
 
         Raises:
             ValueError: For a number out of range, or an image that cannot be read.
         """
         check_draw(tiles, strokes)
+        check_refine(refine)
         pixels = read(image, self.channels)
         aspect = pixels.shape[-1] / pixels.shape[-2]
         batch = split(self.prepare(resize(pixels, tiles * self.image_size), **options), tiles).to(self.device)
@@ -116,7 +150,10 @@ class Drawer(LightningModule, ABC):
         inked = (batch - paper).abs().mean((1, 2, 3)) >= BLANK if tiles > 1 else torch.ones(1, dtype=torch.bool)
         chunks = batch[inked].split(CHUNK) if inked.any() else ()
         bar = tqdm(chunks, desc="tiles", unit_scale=CHUNK, delay=2, leave=False)
-        drawn = [rows[:strokes].float().cpu() for chunk in bar for rows in self.drawn(chunk, generator)]
+        drawn: list[Tensor] = []
+        for chunk in bar:
+            rows = [row[:strokes].float() for row in self.drawn(chunk, generator)]
+            drawn += [row.cpu() for row in (self.refined(chunk, rows, refine) if refine else rows)]
         if tiles == 1:
             return Drawing(drawn[0], self.exact.name, aspect)
         name, none = self.exact.place(torch.zeros(0, len(self.actions)), (0, 0, 1, 1))
@@ -172,6 +209,13 @@ class ImageDrawer(Drawer):
     def painter(self) -> Renderer:
         """What it learns through, frozen, on this module's device."""
         return self._painter.on(self.device)
+
+    def find_smooth(self) -> Renderer:
+        """The smooth form of the renderer, or the painter where there is none."""
+        try:
+            return renderers.get(self.exact.name, differentiable=True)
+        except ValueError:
+            return self.painter
 
     def redrawn(self, images: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
         """Draw images as the metrics see them.

@@ -15,9 +15,10 @@ from torchmetrics import MeanMetric
 from datamodules.base import resize
 from datamodules.ink import Ink, measured
 from renderers import Drawing, Renderer
-from zoo.base.drawer import ImageDrawer
-from zoo.base.images import inked, read
 from zoo.base.distance import Distance
+from zoo.base.drawer import ImageDrawer, check_draw
+from zoo.base.images import inked, read
+from zoo.base.refine import check_refine, refined
 from zoo.canvas_drawer.networks import DrawerNet
 from zoo.canvas_drawer.sliding import LONGER, MOST_TILES, ORDERS, Pass, passes, picture, placed
 from zoo.canvas_drawer.translation import judge_of, judges
@@ -53,6 +54,8 @@ class CanvasDrawer(ImageDrawer):
     see what was drawn in them before; or side by side.
     Outside training, and in every published figure, the canvas that the network sees is the renderer's own.
     """
+
+    least = {"thickness": 0.12}  # noqa: RUF012  a line of a pixel and a quarter at 64²: thinner ones are hairs
 
     def __init__(
         self,
@@ -316,6 +319,7 @@ class CanvasDrawer(ImageDrawer):
         tiles: int = 1,
         strokes: int | None = None,
         generator: torch.Generator | None = None,
+        refine: int = 0,
         order: str | None = None,
         **options: Any,
     ) -> Drawing:
@@ -326,26 +330,25 @@ class CanvasDrawer(ImageDrawer):
         if self.windows is None:
             if order is not None:
                 raise ValueError(f"order is {order!r}, but this drawer looks at images as a whole: leave it out")
-            return super().draw(image, tiles, strokes, generator, **options)
-        if not 1 <= tiles <= MOST_TILES:
-            raise ValueError(f"tiles is {tiles}; expected 1 to {MOST_TILES}, for a drawer with windows")
-        if strokes is not None and strokes < 1:
-            raise ValueError(f"strokes is {strokes}; expected at least 1")
+            return super().draw(image, tiles, strokes, generator, refine, **options)
+        check_draw(tiles, strokes, MOST_TILES)
+        check_refine(refine)
         pixels = read(image, self.channels)
         height, width = (max(1, round(n * tiles * LONGER / max(pixels.shape[-2:]))) for n in pixels.shape[-2:])
         hint = self.prepare(resize(pixels, (height, width)), **options).to(self.device)
-        found = self.slide(hint, self.exact, order or ORDERS[0], strokes)
+        found = self.slide(hint, self.exact, order or ORDERS[0], strokes, refine)
         name, rows = placed([w for drawn, _ in found for w in drawn], self.exact, 0)
         return Drawing(rows, name, pixels.shape[-1] / pixels.shape[-2])
 
     def slide(
-        self, images: Tensor, renderer: Renderer, order: str = ORDERS[0], strokes: int | None = None
+        self, images: Tensor, renderer: Renderer, order: str = ORDERS[0], strokes: int | None = None, refine: int = 0
     ) -> list[Pass]:
-        """Its passes over images (B, 1, H, W), with the canvases of a renderer."""
+        """Its passes over images (B, 1, H, W), with the canvases of a renderer, each batch of windows refined."""
 
         def act(hint: Tensor, seen: Tensor) -> tuple[list[Tensor], Tensor]:
             made, canvas, going = self.rollout(hint, renderer, canvas=seen, steps=strokes)
-            return cut(made, going), canvas
+            rows = cut(made, going)
+            return refined(self.exact, self.smooth, seen, rows, hint, refine, self.least) if refine else (rows, canvas)
 
         return passes(act, images, self.windows or (), self.image_size, self.stride, self.exact, order)
 

@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
         "--refine",
         type=int,
         metavar="N",
-        help="SARA: move all strokes by N gradient steps at the end, for a closer likeness",
+        help="move the strokes by N gradient steps at the end, and drop those that do not help (SARA keeps all)",
     )
     c.add_argument(
         "--ink",
