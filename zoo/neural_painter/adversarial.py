@@ -19,10 +19,9 @@ from zoo.base.progress import fraction_done
 
 
 class Adversarial(LightningModule):
-    """One Adam, β = (0.5, 0.9), for both, and one step of each for every batch: the loss of one never reaches the
-    parameters of the other.
+    """A generator and its critic: one Adam, β = (0.5, 0.9), and one step of each for every batch.
 
-    To implement: :meth:`make_critic`.
+    The loss of one never reaches the parameters of the other. To implement: :meth:`make_critic`.
 
     Attributes:
         warm: The fraction of the training run before the generator listens to the critic; from 1 on there is no critic.

@@ -113,9 +113,9 @@ class NeuralPainter(Painter):
 
 
 class NeuralPainterVAE(NeuralPainter):
-    """Two networks (§2.2): an autoencoder of strokes, and one from actions to its latent vectors. They are trained side
-    by side: the second on the latent vectors that the first has now, without a say in them.
+    """Two networks (§2.2): an autoencoder of strokes, and one from actions to its latent vectors.
 
+    They are trained side by side: the second on the latent vectors that the first has now, without a say in them.
     A published checkpoint has no encoder; if learning goes on from it, it begins with a new one.
 
     Args:
