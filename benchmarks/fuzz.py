@@ -198,7 +198,14 @@ def parsers() -> dict[str, Parser]:
     configs = [json.loads((HERE / "good" / "config.json").read_text())]
     others = (
         zoo.CanvasDrawer(steps=1, image_size=16),
-        zoo.CanvasDrawer("bezier-width", steps=1, image_size=16, windows=[32, 16], stop_cost=0.1, halvings=2),
+        zoo.CanvasDrawer(
+            "bezier-width",
+            steps=1,
+            image_size=16,
+            network={"halvings": 2},
+            pixels={"stop_cost": 0.1},
+            sliding={"windows": [32, 16]},
+        ),
         zoo.SketchRNN(encoder_size=4, decoder_size=4, z_size=2, mixtures=1),
         zoo.NeuralRenderer(size=32, width=0.125),
         zoo.SARA(image_size=16, width=0.125, steps=9, levels=[1, 2], discount=0.0),

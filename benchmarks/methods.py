@@ -56,8 +56,8 @@ def canvas_drawer(folder: Path) -> list[str]:
         "CanvasDrawer",
         "--model.image_size=16",
         "--model.steps=2",
-        "--model.drop=0.3",
-        "--model.ink_weight=2",
+        "--model.pixels.drop=0.3",
+        "--model.pixels.ink_weight=2",
     ]
     return [
         *model,
@@ -67,6 +67,13 @@ def canvas_drawer(folder: Path) -> list[str]:
         "--data.image_size=16",
         "--data.batch_size=4",
     ]
+
+
+def canvas_drawer_by_distance(folder: Path) -> list[str]:
+    """Half of the training by the distance from curves to ink, half by pixels."""
+    options = [option for option in canvas_drawer(folder) if "--model.pixels" not in option]
+    distance = ["--model.distance.share=0.5", "--model.distance.pixel_batch=3", "--trainer.gradient_clip_val=0.3"]
+    return [*options, *distance, "--data.ridges=true", "--data.augment=strong"]
 
 
 def sketch_rnn(folder: Path) -> list[str]:
@@ -162,6 +169,7 @@ def painter_agent(folder: Path) -> list[str]:
 METHODS = {
     "canvas_network": canvas_network,
     "canvas_drawer": canvas_drawer,
+    "canvas_drawer_by_distance": canvas_drawer_by_distance,
     "neural_painter_gan": neural_painter_gan,
     "neural_painter_vae": neural_painter_vae,
     "neural_renderer": neural_renderer,

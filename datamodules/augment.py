@@ -1,4 +1,4 @@
-"""Training images changed at random, on the training device: light ink on dark paper, so that what comes in from outside is dark."""
+"""Training images changed at random, on the training device: light ink on dark paper, and dark beyond the border."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ def augmented(images: Tensor, kind: str) -> Tensor:
 
     Args:
         images: Of a training batch, in random order.
-        kind: ``affine``: shift, scale, rotation and shear. ``strong``: also an elastic warp; a quarter of the batch mirrored or transposed,
-            half of it spliced from two images: what is learned of one alphabet holds for the next. ``digits``: half as much of the affine
-            map, the warp and the splices, and nothing mirrored.
+        kind: ``affine``: shift, scale, rotation and shear. ``strong``: also an elastic warp; three in eight are
+            mirrored or transposed, half are spliced from two images: what is learned of one alphabet holds for the
+            next. ``digits``: half as much of the affine map, the warp and the splices, and nothing mirrored.
+
+    Raises:
+        ValueError: For another kind.
     """
     if kind == "affine":
         return warped(images, affine(len(images), device=images.device))
@@ -37,7 +40,19 @@ def affine(
     scale: float = 0.15,
     angle: float = 0.25,
 ) -> Tensor:
-    """Random affine maps (count, 2, 3) from the new image to the old one. shift: of the side. angle: radians. share: of all of it."""
+    """Random affine maps from the new image to the old one.
+
+    Args:
+        count: How many.
+        share: How much of all of it.
+        device: Where.
+        shift: At most, of the side.
+        scale: At most, of 1.
+        angle: At most, in radians.
+
+    Returns:
+        (count, 2, 3), as ``F.affine_grid`` takes them.
+    """
     u = (torch.rand(6, count, device=device) * 2 - 1) * share
     s, a, stretch = 1 + scale * u[0], angle * u[1], 1 + scale * u[5]
     cos, sin = torch.cos(a) * s, torch.sin(a) * s
@@ -46,7 +61,13 @@ def affine(
 
 
 def warped(images: Tensor, maps: Tensor, elastic: float = 0.0) -> Tensor:
-    """Images (B, C, H, W) under affine maps (B, 2, 3), dark outside. elastic: of half the side, how far a smooth random field moves."""
+    """Images (B, C, H, W) under affine maps (B, 2, 3), dark outside.
+
+    Args:
+        images: See above.
+        maps: See above.
+        elastic: Standard deviation of a smooth random field that moves the pixels, in halves of the side.
+    """
     grid = F.affine_grid(maps, list(images.shape), align_corners=False)
     if elastic:
         field = torch.randn(len(images), 2, 5, 5, device=images.device) * elastic
@@ -62,9 +83,12 @@ def mirrored(images: Tensor) -> Tensor:
 
 
 def spliced(images: Tensor, share: float = 0.5, least: float = 0.015) -> Tensor:
-    """Images (B, C, H, W), the first ``share`` of them made of two: on one side of a random line, another image of the batch.
+    """Images made of two: on one side of a random line, another image of the batch.
 
-    One that would be left with less ink than ``least`` of its pixels stays as it is.
+    Args:
+        images: (B, C, H, W).
+        share: How many of them, from the first on.
+        least: One that would be left with less ink than this share of its pixels stays as it is.
     """
     n, (height, width) = int(len(images) * share), images.shape[-2:]
     angle = torch.rand(n, 1, 1, 1, device=images.device) * 2 * math.pi

@@ -1,4 +1,4 @@
-"""What a drawer that learns by distance knows of an image's ink: where the middle of its lines is, and how wide and long they are."""
+"""What a drawer that learns by distance knows of an image's ink: the middle of its lines, their width and length."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Ink(NamedTuple):
 
     Args:
         ridge: The middle of the lines: booleans (B, 1, H, W).
-        ridge_distance: From each pixel's centre to that of the nearest pixel of the ridge: (B, 1, H, W); 0 in an image without ink.
+        ridge_distance: From each pixel's centre to that of the nearest of the ridge, (B, 1, H, W); without ink, 0.
         ink_width: The mean width of the lines, (B,).
         ink_length: Their length in all, (B,).
     """
@@ -47,7 +47,7 @@ class Ink(NamedTuple):
 
 
 def distances(inside: np.ndarray) -> np.ndarray:
-    """From each pixel that is inside to the nearest that is not: booleans (B, H, W) to float32, in pixels; 0 for those that are not."""
+    """From each pixel that is inside, (B, H, W), to the nearest that is not, in pixels, float32; 0 for the others."""
     from scipy.ndimage import distance_transform_edt
 
     found = np.zeros(inside.shape, np.float32)
@@ -67,7 +67,8 @@ def measured(images: Tensor) -> Ink:
         images: (B, C, H, W) in [0, 1]; in colour, the brightest channel counts.
 
     Returns:
-        The ink. The width follows from the mean depth: pixels of a line w wide are (w + 1)² / 4w from paper, in the mean.
+        The ink. Its width follows from the mean depth: pixels of a line w wide are (w + 1)² / 4w from paper, in the
+        mean.
     """
     inked = images.amax(1, keepdim=True) > INKED
     depth = torch.from_numpy(distances(inked[:, 0].cpu().numpy()))[:, None].to(images.device)

@@ -16,6 +16,7 @@ from zoo.training import app as training
 CLASSES = {
     "canvas_network": zoo.CanvasNetwork,
     "canvas_drawer": zoo.CanvasDrawer,
+    "canvas_drawer_by_distance": zoo.CanvasDrawer,
     "neural_renderer": zoo.NeuralRenderer,
     "sara": zoo.SARA,
     "sketch_rnn": zoo.SketchRNN,

@@ -15,10 +15,12 @@ import renderers
 import zoo
 from datamodules.ink import Ink, measured
 from renderers import Drawing
-from zoo.canvas_drawer import sliding, translation
 from zoo.base.distance import Distance
+from zoo.canvas_drawer import sliding, translation
+from zoo.canvas_drawer.rollout import Rollout
 from zoo.canvas_drawer.sliding import ORDERS, batches, ordered, places, slide
 from zoo.checkpoints import catalogue, loading
+from zoo.checkpoints.methods import arguments
 from zoo.cli import main as cli
 
 
@@ -33,14 +35,14 @@ def drawer(**options):
         "halvings": 2,
         "windows": [16],
     } | options
-    model = zoo.CanvasDrawer(**options).eval()
+    model = zoo.CanvasDrawer(**arguments(zoo.CanvasDrawer, options)).eval()
     model.log = lambda *args, **kwargs: None
     return model
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr("zoo.canvas_drawer.drawer.LONGER", 64)
+    monkeypatch.setattr("zoo.canvas_drawer.rollout.LONGER", 64)
 
 
 def lines(height, width, seed=0):
@@ -130,7 +132,7 @@ def test_batched_windows_draw_what_one_at_a_time_does(order, size):
 def test_windows_without_overlap_do_not_see_each_other():
     model, image = drawer(overlap=False), lines(64, 64)
     drawing = model.draw(image[0], ink="light")
-    alone = zoo.CanvasDrawer("bezier-width", steps=3, image_size=16, width=16, halvings=2).eval()
+    alone = drawer(windows=None)
     alone.load_state_dict(model.state_dict())
     tiles = alone.draw(image[0], tiles=4, ink="light")
     kept = {tuple(row.round(decimals=2).tolist()) for row in tiles.strokes}
@@ -144,7 +146,7 @@ def test_with_overlap_a_window_sees_its_neighbours_strokes():
     model = drawer()
     seen = []
     rollout = model.rollout
-    model.rollout = lambda *args, **kwargs: seen.append(kwargs["canvas"]) or rollout(*args, **kwargs)
+    model.rollout = lambda *args, **kwargs: seen.append(args[2]) or rollout(*args, **kwargs)
     model.draw(lines(64, 64)[0], ink="light")
     assert seen[0].max() == 0
     assert all(canvas.max() > 0 for canvas in seen[1:])
@@ -251,7 +253,7 @@ def test_more_tiles_look_closer():
 
 
 def test_strokes_that_cost_too_much_are_left_out():
-    """With a high price only the first stroke, which is always drawn, stays; with none, a drawer learns to use them all."""
+    """With a high price only the first stroke, which is always drawn, stays; with none, it learns to use all."""
     image = lines(16, 16, seed=1)
     left = []
     for cost in (1.0, 1e-6):
@@ -510,20 +512,19 @@ def test_a_teacher_of_another_kind_is_refused(teacher, zoo_list):
 
 
 def test_the_loss_may_be_absolute():
-    canvas, target, going = torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5), torch.ones(1, 3)
-    assert drawer().loss(canvas, going, target, 1.0).item() == 0.25
-    assert drawer(absolute=True).loss(canvas, going, target, 1.0).item() == 0.5
-    assert drawer(ink_weight=2.0, stop_cost=0.1).loss(canvas, going, target, 0.5).item() == pytest.approx(
-        0.25 * 1.5 + 0.3
-    )
+    drawn = Rollout(torch.zeros(1, 3, 7), torch.zeros(1, 1, 2, 2), torch.ones(1, 3))
+    target = torch.full((1, 1, 2, 2), 0.5)
+    assert drawer().loss(drawn, target, 1.0).item() == 0.25
+    assert drawer(absolute=True).loss(drawn, target, 1.0).item() == 0.5
+    assert drawer(ink_weight=2.0, stop_cost=0.1).loss(drawn, target, 0.5).item() == pytest.approx(0.25 * 1.5 + 0.3)
 
 
 def test_the_beginning_may_paint_at_half_the_size():
     model = drawer(windows=None, coarse=0.5).train()
     sizes = []
     rollout = model.rollout
-    model.rollout = lambda hint, renderer, drop, canvas: (
-        sizes.append(canvas.shape[-1]) or rollout(hint, renderer, drop, canvas)
+    model.rollout = lambda hint, renderer, canvas, **options: (
+        sizes.append(canvas.shape[-1]) or rollout(hint, renderer, canvas, **options)
     )
     for step in (0, 40, 60):
         model._trainer = Progress(step)
@@ -566,7 +567,7 @@ def test_by_distance_a_drawer_finds_lines_that_it_never_painted(lstm):
 
 def test_the_first_phase_does_not_look_at_the_canvas_and_the_second_begins_there():
     model, image = by_distance(), marks()
-    torch.testing.assert_close(model.unseen(image, None), model.rollout(image, model.exact)[0])
+    torch.testing.assert_close(model.unseen(image, None).strokes, model.rollout(image, model.exact).strokes)
     batch = {"image": image, **measured(image)._asdict()}
     model.training_step(batch, 0).backward()
     assert all(p.grad is not None for p in model.parameters())  # other ranks wait for each
@@ -579,15 +580,14 @@ def test_the_first_phase_does_not_look_at_the_canvas_and_the_second_begins_there
 def test_the_second_phase_looks_at_fewer_images_and_at_both_errors():
     image = marks()
     batch = {"image": image, **measured(image)._asdict()}
-    losses = {}
+    losses, seen = {}, []
     for weight, count in ((0.0, None), (0.1, None), (0.1, 2)):
         model = by_distance(0.7, distance={"share": 0.5, "beside": [weight, weight], "pixel_batch": count})
-        shapes = []
-        rollout = model.rollout
-        model.rollout = lambda hint, *args, rollout=rollout, shapes=shapes, **kw: shapes.append(len(hint)) or rollout(hint, *args, **kw)
+        losses_of = model.loss
+        model.loss = lambda rollout, *args, of=losses_of: seen.append(len(rollout.strokes)) or of(rollout, *args)
         torch.manual_seed(0)
         losses[weight, count] = model.training_step(batch, 0).item()
-        assert shapes == [count or 4]
+    assert seen == [4, 4, 2]
     assert losses[0.1, None] > losses[0.0, None]
 
 

@@ -139,7 +139,7 @@ def test_table_needs_its_markers(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: zoo.CanvasDrawer(steps=2, image_size=16, lstm=False), lambda: zoo.CanvasNetwork(width=8)]
+    "make", [lambda: zoo.CanvasDrawer(steps=2, image_size=16, network={"lstm": False}), lambda: zoo.CanvasNetwork(width=8)]
 )
 def test_save_and_load(tmp_path, make):
     model = make()

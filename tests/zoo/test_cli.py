@@ -319,7 +319,7 @@ def test_init_from_fine_tunes_on_a_folder(zoo_list, image_folder, tmp_path):
 
 def test_init_from_another_architecture_is_refused(zoo_list, data_root, tmp_path, capsys):
     text = error_of_fit(
-        capsys, tmp_path, "--init_from", "tiny-drawer", "--model.lstm=false", "--data", "MNIST", "--data.image_size=16"
+        capsys, tmp_path, "--init_from", "tiny-drawer", "--model.network.lstm=false", "--data", "MNIST", "--data.image_size=16"
     )
     assert "another architecture" in text
     assert "did you mean" in error_of_fit(capsys, tmp_path, "--init_from", "tiny-drawr", "--data", "MNIST")
@@ -392,8 +392,8 @@ def test_recipes_train(recipe, data_root, zoo_list, tmp_path, monkeypatch):
         small += of_mypaint(config, tmp_path)
     elif config["model"]["init_args"].get("painter"):
         small += ["--model.painter=tiny-canvas"]
-    if config["model"]["init_args"].get("teacher"):
-        small += ["--model.teacher=null"]
+    if config["model"]["init_args"].get("teaching"):
+        small += ["--model.teaching.teacher=null"]
     if config["model"]["init_args"].get("start_from"):
         small += ["--model.start_from=null"]
     if config["model"]["init_args"].get("compiled"):

@@ -1,6 +1,7 @@
 """The distance from curves to ink: against a slow, obvious version, and where there is little to measure."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ import zoo
 from datamodules import ink as inks
 from datamodules.ink import Ink, measured
 from zoo.base import ink_distance
-from zoo.base.ink_distance import excess, points_on, precision, recall, spread, width_error
 from zoo.base.distance import Distance
+from zoo.base.ink_distance import excess, points_on, precision, recall, spread, width_error
 
 
 def page(size=32, **bars):
@@ -120,7 +121,7 @@ def test_every_term_is_that_of_a_slow_version(sigma, monkeypatch):
         field = np.array(field)
         cost = total = 0.0
         for stroke in p:
-            for a, c in zip(stroke[:-1], stroke[1:], strict=True):
+            for a, c in pairwise(stroke):
                 piece = math.dist(a, c)
                 total += piece
                 cost += piece * (rho(bilinear(field, *a)) + rho(bilinear(field, *c))) / 2
@@ -211,4 +212,4 @@ def test_shapes_have_none_and_a_drawer_of_them_says_so(name):
     with pytest.raises(ValueError, match=f"{name}' has no curves"):
         renderers.get(name).curves(renderers.get(name).actions.random(1))
     with pytest.raises(ValueError, match="has no curves"):
-        zoo.CanvasDrawer(name, image_size=16, width=8, halvings=1, distance={})
+        zoo.CanvasDrawer(name, image_size=16, distance={})

@@ -59,7 +59,12 @@ def test_canvas_network_learns_a_batch():
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"lstm": False}, {"renderer": "bezier-width"}, {"renderer": "rectangle", "hint_channels": 3}]
+    "options", [
+        {},
+        {"network": {"lstm": False}},
+        {"renderer": "bezier-width"},
+        {"renderer": "rectangle", "network": {"hint_channels": 3}},
+    ]
 )
 def test_strokes(options):
     drawer = tiny(**options)
@@ -79,14 +84,14 @@ def test_the_lstm_state_is_carried():
     second, state2 = drawer.net(features, canvas, state)
     assert not torch.allclose(first, second)
     assert not torch.allclose(state[1], state2[1])
-    no_lstm = tiny(lstm=False)
+    no_lstm = tiny(network={"lstm": False})
     assert torch.equal(no_lstm.net(features, canvas, None)[0], no_lstm.net(features, canvas, None)[0])
 
 
 @pytest.mark.parametrize("lstm", [True, False])
 def test_drawer_overfits_a_batch(lstm, digit):
     torch.manual_seed(0)
-    drawer = zoo.CanvasDrawer(image_size=32, steps=3, lstm=lstm)
+    drawer = zoo.CanvasDrawer(image_size=32, steps=3, network={"lstm": lstm})
     drawer.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
     image = torch.nn.functional.interpolate(torch.tensor(digit)[None, None].float() / 255, 32, mode="bilinear")
     losses = overfit(drawer, {"image": image}, 150, 2e-3)

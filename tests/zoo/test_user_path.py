@@ -153,7 +153,7 @@ def test_conflicts_are_errors(zoo_list, image_folder, tmp_path, capsys):
     (tmp_path / "some.ckpt").touch()
     for args, message in (
         (("--init_from", "tiny-drawer", "--ckpt_path", tmp_path / "some.ckpt", *data), "give one of them"),
-        (("--init_from", "tiny-drawer", "--model.lstm=false", *data), "another architecture"),
+        (("--init_from", "tiny-drawer", "--model.network.lstm=false", *data), "another architecture"),
         (
             ("--init_from", "tiny-drawer", "--model.renderer=rectangle", "--model.painter=null", *data),
             "its renderer is bezier",

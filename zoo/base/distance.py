@@ -18,7 +18,7 @@ from zoo.base.ink_distance import excess, points_on, precision, recall, width_er
 from zoo.base.progress import fraction_done, training_steps
 
 
-@dataclass
+@dataclass(frozen=True)
 class Distance:
     """Two phases in one run. First the drawer learns by the distance alone (see zoo.base.ink_distance): nothing is
     painted, and it does not look at its canvas. Then it learns by pixels, with a little of the distance beside them.

@@ -1,7 +1,8 @@
 """The distance from curves to ink: a learning signal that reaches across the page, and renders nothing.
 
-Pixels teach a stroke only where it already lies. These terms look at the curves themselves: each is pulled to the middle of the target's
-lines however far away it starts, and every line pulls the curves that are near. All lengths are in pixels.
+Pixels teach a stroke only where it already lies. These terms look at the curves themselves: each is pulled to the
+middle of the target's lines however far away it starts, and every line pulls the curves that are near. All lengths are
+in pixels.
 """
 
 from __future__ import annotations
@@ -18,12 +19,17 @@ TOUCH = 0.5  # pixels from a curve within which a place counts as reached
 
 
 def spread(distance: Tensor, sigma: float) -> Tensor:
-    """σ log(1 + d/σ): nearly d where d is much smaller than sigma; beyond it, what is far hardly weighs more than what is near."""
+    """σ log(1 + d/σ): nearly d below σ; beyond it, what is far weighs hardly more than what is near.
+
+    Args:
+        distance: Pixels, of any shape.
+        sigma: Pixels, more than 0.
+    """
     return sigma * torch.log1p(distance / sigma)
 
 
 def points_on(curves: Tensor, count: int = POINTS) -> Tensor:
-    """Points along quadratic Bézier curves: both ends, and one at a random place in each of the equal parts between them.
+    """Points along quadratic Bézier curves: both ends, and one at random in each of the equal parts between them.
 
     Args:
         curves: Control points (B, N, 3, 2).
@@ -39,12 +45,12 @@ def points_on(curves: Tensor, count: int = POINTS) -> Tensor:
 
 
 def lengths(points: Tensor) -> Tensor:
-    """Lengths (B, N, K - 1) of the pieces between points (B, N, K, 2), with a gradient that is finite where two of them meet."""
+    """Lengths (B, N, K - 1) of the pieces between points (B, N, K, 2); gradients are finite where two meet."""
     return (points[:, :, 1:] - points[:, :, :-1]).square().sum(-1).add(1e-6).sqrt()
 
 
 def precision(points: Tensor, ink: Ink, sigma: float) -> Tensor:
-    """What curves pay for their way where there is no ink: the sum over their pieces of spread(distance to the ridge) · length / L.
+    """What curves pay for their way where there is no ink: over all pieces, spread(distance to ridge) · length / L.
 
     Args:
         points: Points (B, N, K, 2) along the curves.
@@ -62,7 +68,7 @@ def precision(points: Tensor, ink: Ink, sigma: float) -> Tensor:
 
 
 def excess(points: Tensor, ink: Ink, free: float = 1.0) -> Tensor:
-    """How much longer (B,) all curves together are than ``free`` times the ink, as a share of the ink's length; 0 if they are not."""
+    """How much longer (B,) all curves together are than ``free`` times the ink, as a share of its length, if so."""
     return (lengths(points).sum((1, 2)) / ink.ink_length - free).clamp_min(0)
 
 

@@ -12,10 +12,18 @@ from zoo.canvas_drawer.networks import Canvas
 
 
 class CanvasNetwork(Painter):
-    """Imitates any Markov renderer from rollouts (§3.2): x_{n+1} = max(C(x_n, y_{n+1}), x_n) (§3.3), or C alone without ``maximum``.
+    """Imitates any Markov renderer from rollouts (§3.2): x_{n+1} = max(C(x_n, y_{n+1}), x_n) (§3.3).
 
-    renderer: whom to imitate. width, layers: of the per-pixel network. pixels: how many of each image a training step looks at.
-    maximum: for renderers whose strokes only lighten the canvas; ValueError if the paper is white.
+    Args:
+        renderer: Name of the renderer to imitate.
+        width: Units of each hidden layer of the per-pixel network.
+        layers: How many of those.
+        pixels: How many pixels of each image a training step looks at.
+        maximum: For renderers whose strokes only lighten the canvas; without it, C alone.
+        lr: Learning rate of Adam.
+
+    Raises:
+        ValueError: For a maximum on white paper.
     """
 
     def __init__(

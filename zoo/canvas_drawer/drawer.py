@@ -1,368 +1,269 @@
-"""CanvasDrawer: a conditional recurrent network that draws an image, one curve a step."""
+"""CanvasDrawer: how a drawer learns, from a distance, from strokes that are shown, and from pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 import torch
-from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 
 from datamodules.base import resize
 from datamodules.ink import Ink, measured
-from renderers import Drawing, Renderer
-from zoo.base.distance import Distance
-from zoo.base.drawer import ImageDrawer, check_draw
-from zoo.base.images import inked, read
-from zoo.base.refine import check_refine, refined
-from zoo.canvas_drawer.networks import DrawerNet
-from zoo.canvas_drawer.sliding import LONGER, MOST_TILES, ORDERS, Pass, passes, picture, placed
+from zoo.base.distance import Distance, LearnsByDistance
+from zoo.base.frozen import Frozen
+from zoo.base.options import keep_options, options
+from zoo.base.progress import fraction_done
+from zoo.canvas_drawer.options import MOVED, Network, Pixels, Sliding, Teaching
+from zoo.canvas_drawer.rollout import HintDrawer, Rollout
+from zoo.canvas_drawer.sliding import passes
 from zoo.canvas_drawer.translation import judge_of, judges
 from zoo.checkpoints import load
 
 
-def cut(strokes: Tensor, going: Tensor) -> list[Tensor]:
-    """Of strokes (B, N, A), those of each image before its drawer stopped: going (B, N) is more than 1/2."""
-    return [rows[:n] for rows, n in zip(strokes, (going > 0.5).sum(1).tolist(), strict=True)]
+class Lesson(NamedTuple):
+    """What a drawer learns from at once.
 
-
-class CanvasDrawer(ImageDrawer):
-    """Draws a hint image X in N steps (§3.3): y_{n+1} = D(X, x_n), x_{n+1} = R(x_n, y_{n+1}), trained on the L2 of the final canvas only.
-
-    renderer: whose strokes to draw. painter: name of the trained painter to learn through, frozen (the paper's form); None learns through
-    the renderer's own smooth form. steps: N. lstm: with the LSTM or, as in the paper's comparison, without. hint_channels: of X.
-    ink_weight: how much more the target's ink weighs in the loss at first, falling to nothing; 0 is the paper's loss. Where there
-    is little ink, a stroke does harm nearly anywhere at first: with equal weights the drawer learns to hide its strokes for good.
-    drop: share of the strokes that training leaves off the canvas at first, falling to nothing; 0 is the paper's form. Later strokes learn
-    to draw what is missing, where a drawer of few steps is taught to take many.
-    absolute: the loss is the absolute error instead of its square. A shape that covers several things in their mean colour lowers the
-    square, and what lies below it no longer learns; it does not lower the absolute error, so shapes come to cover one thing each.
-    coarse: share of the training, from its start, that paints at half of image_size: a quarter of the pixels, and the gradient of an edge
-    reaches twice as far.
-    teacher: name of a trained drawer of the same image_size, of as many steps at least, whose strokes it first learns to make, for
-    ``taught`` of the training: the columns of the same names. ``data``: the strokes that batches bring along (of floor plans, boxes
-    found in the pixels of the target). None: it learns from pixels alone, the paper's form.
-    stop_cost: what a stroke costs, in units of the error: the drawer learns when to stop (the paper's §6 wishes for it). At each step
-    after the first it says how likely it goes on; training goes on that often (the gradient is straight-through, Bengio et al., 2013),
-    and drawing stops where it is less than 1/2. 0: always N strokes. width, halvings: size of the network (see ``networks.DrawerNet``).
-    windows: of a drawer that slides over images of any size (§3.4): the sides, in pixels, of the windows of each pass, multiples of
-    image_size; (128, 64) is the hierarchical drawer. Each is looked at as image_size² pixels. overlap: windows lie half a window apart, and
-    see what was drawn in them before; or side by side.
-    Outside training, and in every published figure, the canvas that the network sees is the renderer's own.
+    Args:
+        hint: (B, C, S, S).
+        canvas: Canvases to start from, (B, C', S', S').
+        target: (B, C', S'', S'').
+        ink: The targets', for one that learns by distance.
+        shown: The strokes (B, N, A') that the batch brings along, if it does.
     """
 
-    least = {"thickness": 0.12}  # noqa: RUF012  a line of a pixel and a quarter at 64²: thinner ones are hairs
+    hint: Tensor
+    canvas: Tensor
+    target: Tensor
+    ink: Ink | None = None
+    shown: Tensor | None = None
+
+
+class CanvasDrawer(LearnsByDistance, HintDrawer):
+    """Draws a hint image X in N steps: y_{n+1} = D(X, x_n), x_{n+1} = R(x_n, y_{n+1}) (§3.3).
+
+    The paper's form learns from the squared error of the final canvas alone, through a canvas network. Outside
+    training, and in every published figure, the canvas that the network sees is the renderer's own.
+
+    Args:
+        renderer: Name of the renderer whose strokes it draws.
+        painter: Name of the trained painter to learn through, frozen (the paper's form); null for the renderer's own
+            smooth form.
+        steps: N, the strokes of an image or of a window.
+        image_size: Side in pixels of the images that it looks at.
+        network: Its network.
+        pixels: How the final canvas is judged.
+        teaching: A beginning with strokes that are shown.
+        sliding: How it goes over large images.
+        distance: A beginning with the distance from curves to ink, which needs a data module with ``ridges``; null for
+            none, the paper's form.
+        lr: Learning rate of Adam, with a warm-up and a cosine.
+
+    Raises:
+        ValueError: For options that contradict each other, or a renderer without curves that shall learn by distance.
+    """
+
+    moved: ClassVar[dict[str, str]] = MOVED
 
     def __init__(
         self,
         renderer: str = "bezier",
         painter: str | None = None,
         steps: int = 4,
-        lstm: bool = True,
-        hint_channels: int = 1,
         image_size: int = 64,
-        ink_weight: float = 0.0,
-        drop: float = 0.0,
-        absolute: bool = False,
-        coarse: float = 0.0,
-        teacher: str | None = None,
-        taught: float = 0.5,
-        stop_cost: float = 0.0,
-        width: int = 256,
-        halvings: int = 1,
-        windows: Sequence[int] | None = None,
-        overlap: bool = True,
+        network: Network = Network(),
+        pixels: Pixels = Pixels(),
+        teaching: Teaching = Teaching(),
+        sliding: Sliding = Sliding(),
         distance: Distance | None = None,
         lr: float = 1e-3,
     ):
-        super().__init__(renderer, painter, image_size, hint_channels, lr)
-        self.distance = Distance(**distance) if isinstance(distance, dict) else distance
+        network, self.pixels = options(Network, network), options(Pixels, pixels)
+        sliding, self.teaching = options(Sliding, sliding), options(Teaching, teaching)
+        self.distance = None if distance is None else options(Distance, distance)
+        super().__init__(renderer, painter, steps, image_size, network, bool(self.pixels.stop_cost), sliding, lr)
         self.save_hyperparameters()
-        if self.distance is not None:
-            self.hparams["distance"] = asdict(self.distance)
-            if teacher:
-                raise ValueError("a teacher and the distance are two ways to begin: give one of them")
-            self.exact.curves(torch.zeros(1, len(self.actions)))  # ValueError where it has none
-        if windows is not None and (not windows or any(w < image_size or w % image_size for w in windows)):
-            raise ValueError(f"windows are {list(windows)}; expected multiples of image_size, which is {image_size}")
-        if windows is not None and (hint_channels, self.exact.channels) != (1, 1):
-            raise ValueError(
-                f"a drawer with windows draws ink in grey images; {renderer!r} or hint_channels={hint_channels} has colour"
-            )
-        self.steps, self.ink_weight, self.drop, self.coarse, self.stop_cost = steps, ink_weight, drop, coarse, stop_cost
-        self.absolute = absolute
-        self.windows, self.stride = windows, image_size // 2 if overlap else image_size
+        keep_options(self, network=network, pixels=self.pixels, teaching=self.teaching, sliding=sliding)
         self.judges: Any = nn.ModuleDict(judges())  # of what a batch may bring along
-        self.teacher_name, self.taught, self._teacher = teacher, taught, list[CanvasDrawer]()
-        self.used = MeanMetric()
-        self.net = DrawerNet(
-            len(self.actions) + bool(stop_cost), self.exact.channels, hint_channels, image_size, lstm, width, halvings
-        )
-        if self.distance is not None:  # it begins blind to its canvas, and learns to look at it from there
-            for parameter in self.net.canvas[-1].parameters():
-                nn.init.zeros_(parameter)
+        self._teacher = Frozen(self.find_teacher)
+        if self.distance is not None:
+            self.begin_blind(self.distance)
 
-    def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
-        """ink: what of the image is ink: ``light`` (on dark paper, as the network has learned it), ``dark``, or a photo's ``lines``."""
-        return inked(image, ink) if self.channels == 1 else image  # colour has no ink
+    # --- a teacher ---
+
+    def find_teacher(self) -> CanvasDrawer:
+        """The drawer whose strokes it learns to make, loaded.
+
+        Raises:
+            ValueError: Unless its strokes and images are of this drawer's kind.
+        """
+        name = str(self.teaching.teacher)
+        teacher = load(name)
+        if not isinstance(teacher, CanvasDrawer) or not set(self.actions.columns) & set(teacher.actions.columns):
+            raise ValueError(f"teacher {name!r} makes no strokes like those of {self.exact.name!r}")
+        same = (teacher.channels, teacher.image_size) == (self.channels, self.image_size)
+        if not same or self.steps > teacher.steps:
+            raise ValueError(
+                f"teacher {name!r} draws {teacher.steps} strokes of images ({teacher.channels}, {teacher.image_size}²);"
+                f" this drawer {self.steps} of images ({self.channels}, {self.image_size}²)"
+            )
+        return teacher
 
     @property
     def teacher(self) -> CanvasDrawer:
-        """Whose strokes it learns to make, frozen, on this module's device. ValueError unless its strokes and images are of this kind."""
-        if not self._teacher:
-            teacher = load(str(self.teacher_name))
-            if not isinstance(teacher, CanvasDrawer) or not set(self.actions.columns) & set(teacher.actions.columns):
-                raise ValueError(f"teacher {self.teacher_name!r} makes no strokes like those of {self.exact.name!r}")
-            if (teacher.channels, teacher.image_size, self.steps <= teacher.steps) != (
-                self.channels,
-                self.image_size,
-                True,
-            ):
-                raise ValueError(
-                    f"teacher {self.teacher_name!r} draws {teacher.steps} strokes of images ({teacher.channels}, {teacher.image_size}²);"
-                    f" this drawer {self.steps} of images ({self.channels}, {self.image_size}²)"
-                )
-            self._teacher.append(teacher)
-        return self._teacher[0].to(self.device)
+        """Whose strokes it learns to make, frozen, on this module's device."""
+        return self._teacher.on(self.device)
 
     def corrected(self, strokes: Tensor, shown: Tensor) -> Tensor:
-        """Strokes (..., A) with the columns that a teacher's (..., A') have too replaced by its."""
-        taught = self.actions if self.teacher_name == "data" else self.teacher.actions
-        return torch.stack(
-            [taught.column(shown, n) if n in taught else self.actions.column(strokes, n) for n in self.actions.columns],
-            -1,
-        )
+        """Strokes (..., A) with the columns that those shown (..., A') have too replaced by theirs."""
+        theirs = self.actions if self.teaching.teacher == "data" else self.teacher.actions
+        columns = [
+            theirs.column(shown, name) if name in theirs else self.actions.column(strokes, name)
+            for name in self.actions.columns
+        ]
+        return torch.stack(columns, -1)
 
-    def rollout(
-        self,
-        hint: Tensor,
-        renderer: Renderer,
-        drop: float = 0.0,
-        canvas: Tensor | None = None,
-        steps: int | None = None,
-        shown: Tensor | None = None,
-        blind: bool = False,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Hints (B, C, S, S) drawn with a renderer: strokes (B, N, A), the final canvas (B, C', S', S'), and whether each stroke was
-        painted, (B, N): 1 or 0. drop: see the class. canvas: to start from, of any size; None for a blank one of image_size². steps: at
-        most so many of the N. shown: a teacher's strokes (B, N, A'), whose columns are painted instead of its own. blind: what it sees has no
-        gradient."""
-        if hint.shape[1:] != (self.channels, self.image_size, self.image_size):
-            raise ValueError(
-                f"images are {tuple(hint.shape[1:])}; this drawer looks at ({self.channels}, {self.image_size}, {self.image_size}):"
-                f" use --data.image_size={self.image_size}, and --data.channels={self.channels} of an ImageFolder"
-            )
-        canvas = renderer.blank(len(hint), self.image_size, hint.device) if canvas is None else canvas
-        features, state = self.net.hint(hint), None
-        actions: list[Tensor] = []
-        going = [hint.new_ones(len(hint))]
-        for _ in range(min(self.steps, steps or self.steps)):
-            action, state = self.net(features, resize(canvas, self.image_size), state)
-            if self.stop_cost and actions:
-                likely = action[:, -1].float()
-                goes_on = likely.detach().bernoulli() if self.training else (likely >= 0.5).float()
-                going.append(
-                    going[-1] * (goes_on + likely - likely.detach())
-                )  # the chance has the gradient of what came of it
-            action = action[:, : len(self.actions)]
-            with torch.autocast(hint.device.type, enabled=False):  # distances need float32
-                stroke = action.float() if shown is None else self.corrected(action.float(), shown[:, len(actions)])
-                after = renderer.paint(canvas, stroke.detach() if blind else stroke)
-            if drop:
-                after = torch.where(torch.rand(len(hint), 1, 1, 1, device=hint.device) < drop, canvas, after)
-            canvas = after if len(going) == 1 else canvas + going[-1][:, None, None, None] * (after - canvas)
-            actions.append(action.float())
-        return torch.stack(actions, 1), canvas, torch.stack(going, 1).expand(-1, len(actions))
-
-    def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return self.rollout(images, self.exact)[0]
-
-    def drawn(self, images: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
-        strokes, _, going = self.rollout(images, self.exact)
-        return cut(strokes, going)
-
-    def loss(self, canvas: Tensor, going: Tensor, target: Tensor, left: float) -> Tensor:
-        """A number; left: the share of the training that is left. Logs train/mse, per pixel, as it is without ink_weight and stop_cost."""
-        difference = canvas - target
-        error = difference.abs() if self.absolute else difference.square()
-        self.log("train/mse", difference.square().mean(), prog_bar=True)
-        return (error * (1 + self.ink_weight * left * target)).mean() + self.stop_cost * going.sum(1).mean()
-
-    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """train/mse: mean squared error between the painter's final canvas and the target, per pixel. See ink_weight for the loss.
-        train/taught: while there is a teacher, the loss: the mean squared error of the strokes' columns, each as a share of its variance,
-        so that a room's colour weighs as much as its place."""
-        if self.distance is not None and self.distance.alone(self.progress):
-            return self.by_distance(batch)
-        scheduled = self.ink_weight or self.drop or self.coarse or self.teacher_name
-        left = 1 - self.trainer.global_step / self.trainer.estimated_stepping_batches if scheduled else 0.0
-        size = self.image_size // 2 if left > 1 - self.coarse else self.image_size
-
-        def learn(hint: Tensor, seen: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-            """The loss, and what :meth:`rollout` returns."""
-            if self.teacher_name and left > 1 - self.taught:
-                if self.teacher_name == "data":
-                    rows = batch["strokes"][:, : self.steps]
-                else:
-                    start = seen if self.windows else self.teacher.painter.blank(len(hint), size, self.device)
-                    with torch.no_grad():
-                        rows = self.teacher.rollout(hint, self.teacher.painter, canvas=start, steps=self.steps)[0]
-                strokes, canvas, going = self.rollout(hint, self.painter, canvas=seen, shown=rows)
-                wanted = self.corrected(strokes, rows)
-                loss = ((strokes - wanted).square() / wanted.detach().var((0, 1)).clamp_min(1e-3)).mean()
-                self.log("train/taught", loss, prog_bar=True)
-                return loss, strokes, canvas, going
-            strokes, canvas, going = self.rollout(hint, self.painter, self.drop * left, seen)
-            loss = self.loss(canvas, going, resize(target, size), left)
-            if self.distance is not None:
-                ink = (
-                    Ink(*(m[: len(hint)] for m in Ink.of(batch)))
-                    if self.windows is None
-                    else measured(hint).without(seen)
-                )
-                loss = loss + self.cost(strokes, ink)
-            return loss, strokes, canvas, going
-
-        image = batch["image"]
-        if self.distance is not None:
-            batch = {name: value[: self.distance.pixel_batch] for name, value in batch.items()}
-            image = batch["image"]
-        if self.windows is None:
-            return learn(image, self.painter.blank(len(image), size, self.device), batch.get("target", image))[0]
-        losses = []  # of the windows that are drawn: each learns from a canvas that it takes as it is
-
-        def act(hint: Tensor, seen: Tensor) -> tuple[list[Tensor], Tensor]:
-            loss, strokes, canvas, going = learn(hint, resize(seen, size), hint)
-            losses.append(loss * len(hint))
-            return cut(strokes, going), resize(canvas, self.image_size)
-
-        found = passes(act, image, self.windows, self.image_size, self.stride, self.exact)
-        if not losses:
-            return self.nothing()
-        return torch.stack(losses).sum() / sum(len(drawn) for drawn, _ in found)
-
-    # --- by distance (see distance.Distance) ---
+    # --- learning: one method for each way ---
 
     @property
-    def progress(self) -> float:
-        """The share of the training that is done."""
-        return float(self.trainer.global_step / self.trainer.estimated_stepping_batches)
+    def done(self) -> float:
+        """The fraction of the training that is done, where something changes in its course."""
+        changes = self.pixels.ink_weight or self.pixels.drop or self.pixels.coarse or self.teaching.teacher
+        return fraction_done(self) if changes or self.distance is not None else 1.0
 
-    def cost(self, strokes: Tensor, ink: Ink) -> Tensor:
-        """Of strokes (B, N, A), by the distance from their curves to the ink. Logs train/precision and train/recall, in pixels."""
-        assert self.distance is not None
-        loss, off, missed = self.distance.loss(self.exact, strokes, ink, self.progress)
-        self.log_dict({"train/precision": off, "train/recall": missed}, prog_bar=True)
-        return loss
+    def way(self) -> Callable[[Lesson], tuple[Tensor, Rollout]]:
+        """How it learns at this point of the training."""
+        if self.distance is not None and self.distance.alone(self.done):
+            return self.by_distance
+        if self.teaching.teacher and self.done < self.teaching.share:
+            return self.taught
+        return self.by_pixels
 
-    def unseen(self, hint: Tensor, canvas: Tensor | None) -> Tensor:
-        """Strokes (B, N, A) of hints (B, C, S, S), made while it looks at a canvas (B, C', S, S) once, at the start, or never."""
-        features, state, actions = self.net.hint(hint), None, []
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """One step of the way that its time has come for.
+
+        Logs train/mse: mean squared error of the final canvas, per pixel. train/taught: of the columns of strokes that
+        are shown. train/precision and train/recall: of the distance, in pixels.
+        """
+        way, image = self.way(), batch["image"]
+        count = self.distance.pixel_batch if self.distance is not None and way == self.by_pixels else None
+        if self.windows is not None:
+            return self.windows_of(way, image[:count])
+        canvas = self.painter.blank(len(image[:count]), self.painted_size(), self.device)
+        ink = None if self.distance is None else Ink(*(measure[:count] for measure in Ink.of(batch)))
+        target = batch.get("target", image)[:count]
+        return way(Lesson(image[:count], canvas, target, ink, batch.get("strokes")))[0]
+
+    def windows_of(self, way: Callable[[Lesson], tuple[Tensor, Rollout]], images: Tensor) -> Tensor:
+        """The mean loss of the windows of images that are drawn; each learns from a canvas that it takes as it is."""
+        losses, count = [self.nothing()], 0
+
+        def act(hint: Tensor, seen: Tensor) -> tuple[list[Tensor], Tensor]:
+            nonlocal count
+            ink = None if self.distance is None else measured(hint).without(seen)
+            loss, rollout = way(Lesson(hint, resize(seen, self.painted_size()), hint, ink))
+            losses.append(loss * len(hint))
+            count += len(hint)
+            return rollout.cut(), resize(rollout.canvas, self.image_size)
+
+        passes(act, images, self.windows or (), self.image_size, self.stride, self.exact)
+        return torch.stack(losses).sum() / max(count, 1)
+
+    def painted_size(self) -> int:
+        """Side in pixels of the canvases that training paints on."""
+        return self.image_size // 2 if self.done < self.pixels.coarse else self.image_size
+
+    def by_pixels(self, lesson: Lesson) -> tuple[Tensor, Rollout]:
+        """From the error of the final canvas, with a little of the distance beside it where it learned by that."""
+        left = 1 - self.done
+        rollout = self.rollout(lesson.hint, self.painter, lesson.canvas, drop=self.pixels.drop * left)
+        loss = self.loss(rollout, resize(lesson.target, self.painted_size()), left)
+        return (loss + self.cost(rollout.strokes, lesson.ink) if lesson.ink is not None else loss), rollout
+
+    def loss(self, rollout: Rollout, target: Tensor, left: float) -> Tensor:
+        """The error of the final canvas, weighted, and what its strokes cost. left: the share of the training left."""
+        difference = rollout.canvas - target
+        self.log("train/mse", difference.square().mean(), prog_bar=True)
+        error = difference.abs() if self.pixels.absolute else difference.square()
+        weighted = (error * (1 + self.pixels.ink_weight * left * target)).mean()
+        return weighted + self.pixels.stop_cost * rollout.going.sum(1).mean()
+
+    def taught(self, lesson: Lesson) -> tuple[Tensor, Rollout]:
+        """From strokes that are shown, which are painted instead of its own: the mean squared error of their columns,
+        each as a share of its variance, so that a room's colour weighs as much as its place."""
+        if self.teaching.teacher == "data":
+            assert lesson.shown is not None
+            shown = lesson.shown[:, : self.steps]
+        else:
+            teacher, canvas = self.teacher, self.teachers_canvas(lesson)
+            with torch.no_grad():
+                shown = teacher.rollout(lesson.hint, teacher.painter, canvas, self.steps).strokes
+        rollout = self.rollout(
+            lesson.hint, self.painter, lesson.canvas, instead=lambda stroke, n: self.corrected(stroke, shown[:, n])
+        )
+        wanted = self.corrected(rollout.strokes, shown)
+        variance = wanted.detach().var((0, 1)).clamp_min(1e-3)
+        loss = ((rollout.strokes - wanted).square() / variance).mean()
+        self.log("train/taught", loss, prog_bar=True)
+        return loss, rollout
+
+    def teachers_canvas(self, lesson: Lesson) -> Tensor:
+        """What the teacher starts from: in a window the same canvas, else a blank one of its own colours."""
+        if self.windows is not None:
+            return lesson.canvas
+        return self.teacher.painter.blank(len(lesson.hint), lesson.canvas.shape[-1], self.device)
+
+    # --- learning by distance (see zoo.base.distance) ---
+
+    def begin_blind(self, distance: Distance) -> None:
+        """Start with a canvas tower that says nothing: it learns to look from there.
+
+        Raises:
+            ValueError: For a renderer without curves, or where there is a teacher too.
+        """
+        if self.teaching.teacher:
+            raise ValueError("a teacher and the distance are two ways to begin: give one of them")
+        self.exact.curves(torch.zeros(1, len(self.actions)))
+        keep_options(self, distance=distance)
+        for parameter in self.net.canvas[-1].parameters():
+            nn.init.zeros_(parameter)
+
+    def by_distance(self, lesson: Lesson) -> tuple[Tensor, Rollout]:
+        """From the distance alone; nothing is painted with a gradient.
+
+        A drawer of whole images does not look at its canvas, one of windows looks once, before its first stroke.
+        Without an LSTM all its strokes would then be the same: such a drawer sees what it has drawn.
+        """
+        assert lesson.ink is not None
+        if not isinstance(self.net.core, nn.LSTMCell):
+            rollout = self.rollout(lesson.hint, self.exact, lesson.canvas, attached=False)
+        elif self.windows is None:
+            rollout = self.unseen(lesson.hint, None)
+        else:
+            rollout = self.unseen(lesson.hint, lesson.canvas)
+        return self.cost(rollout.strokes, lesson.ink) + self.nothing(), rollout
+
+    def unseen(self, hint: Tensor, canvas: Tensor | None) -> Rollout:
+        """Draw hints while looking at a canvas (B, C', S, S) once, before the first stroke; None: never, and nothing is
+        painted either."""
+        self.check(hint)
+        features, state, strokes = self.net.hint(hint), None, []
         if canvas is not None:
             features = features + self.net.canvas(canvas)
         for _ in range(self.steps):
             action, state = self.net.step(features, state)
-            actions.append(action[:, : len(self.actions)].float())
-        return torch.stack(actions, 1)
+            strokes.append(action[:, : len(self.actions)].float())
+            if canvas is not None:
+                canvas = self.exact.paint(canvas, strokes[-1].detach())
+        going = hint.new_ones(len(hint), self.steps)
+        return Rollout(torch.stack(strokes, 1), hint if canvas is None else canvas, going)
 
-    def by_distance(self, batch: dict[str, Tensor]) -> Tensor:
-        """The first phase: nothing is painted. Without an LSTM, all strokes of a drawer that sees nothing would be the same: it sees what it
-        drew, without a gradient."""
-        image = batch["image"]
-        if self.windows is not None:
-            losses = []
-
-            def act(hint: Tensor, seen: Tensor) -> tuple[list[Tensor], Tensor]:
-                strokes = self.unseen(hint, seen)
-                losses.append(self.cost(strokes, measured(hint).without(seen)) * len(hint))
-                with torch.no_grad():
-                    painted = self.exact.render(strokes, self.image_size)
-                return list(strokes), torch.maximum(seen, painted)
-
-            found = passes(act, image, self.windows, self.image_size, self.stride, self.exact)
-            count = sum(len(drawn) for drawn, _ in found)
-            return torch.stack(losses).sum() / count if losses else self.nothing()
-        if isinstance(self.net.core, nn.LSTMCell):
-            strokes = self.unseen(image, None)
-        else:
-            strokes = self.rollout(image, self.exact, blind=True)[0]
-        return self.cost(strokes, Ink.of(batch)) + self.nothing()
-
-    def nothing(self) -> Tensor:
-        """0, with a gradient of 0 for every parameter: where some are not used, other ranks wait for one."""
-        return torch.stack([0 * p.sum() for p in self.parameters()]).sum()
-
-    def configure_optimizers(self) -> Any:
-        if self.distance is None:
-            return super().configure_optimizers()
-        optimizer = torch.optim.Adam(self.parameters(), self.lr)
-        rate = partial(self.distance.rate, steps=int(self.trainer.estimated_stepping_batches), lr=self.lr)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def configure_gradient_clipping(
-        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
-    ) -> None:
-        if self.distance is not None and self.distance.alone(self.progress):
-            self.trainer.precision_plugin.clip_gradients(optimizer, self.distance.clip, GradClipAlgorithmType.NORM)
-        else:
-            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
-
-    @torch.no_grad()
-    def draw(
-        self,
-        image: Any,
-        tiles: int = 1,
-        strokes: int | None = None,
-        generator: torch.Generator | None = None,
-        refine: int = 0,
-        order: str | None = None,
-        **options: Any,
-    ) -> Drawing:
-        """As :meth:`ImageDrawer.draw`; a drawer with windows slides over the image, scaled to ``tiles`` · 512 pixels along its longer side.
-
-        strokes: at most so many of each window. order: in which it goes over its windows, see :func:`sliding.ordered` (default: phases).
-        """
-        if self.windows is None:
-            if order is not None:
-                raise ValueError(f"order is {order!r}, but this drawer looks at images as a whole: leave it out")
-            return super().draw(image, tiles, strokes, generator, refine, **options)
-        check_draw(tiles, strokes, MOST_TILES)
-        check_refine(refine)
-        pixels = read(image, self.channels)
-        height, width = (max(1, round(n * tiles * LONGER / max(pixels.shape[-2:]))) for n in pixels.shape[-2:])
-        hint = self.prepare(resize(pixels, (height, width)), **options).to(self.device)
-        found = self.slide(hint, self.exact, order or ORDERS[0], strokes, refine)
-        name, rows = placed([w for drawn, _ in found for w in drawn], self.exact, 0)
-        return Drawing(rows, name, pixels.shape[-1] / pixels.shape[-2])
-
-    def slide(
-        self, images: Tensor, renderer: Renderer, order: str = ORDERS[0], strokes: int | None = None, refine: int = 0
-    ) -> list[Pass]:
-        """Its passes over images (B, 1, H, W), with the canvases of a renderer, each batch of windows refined."""
-
-        def act(hint: Tensor, seen: Tensor) -> tuple[list[Tensor], Tensor]:
-            made, canvas, going = self.rollout(hint, renderer, canvas=seen, steps=strokes)
-            rows = cut(made, going)
-            return refined(self.exact, self.smooth, seen, rows, hint, refine, self.least) if refine else (rows, canvas)
-
-        return passes(act, images, self.windows or (), self.image_size, self.stride, self.exact, order)
-
-    def redrawn(self, images: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-        """See :meth:`ImageDrawer.redrawn`. A sliding drawer's strokes, of different number in each image, are left out: (B, 0, A)."""
-        if self.windows is None:
-            strokes, _, going = self.rollout(images, self.exact)
-            self.used.update(going.sum(1))
-            mask = going > 0.5
-            return strokes, self.exact.render(strokes, size, mask), self.painter.render(strokes, self.image_size, mask)
-        drawn = [w for found, _ in self.slide(images, self.exact) for w in found]
-        self.used.update(torch.tensor([len(rows) for _, _, rows in drawn] or [0.0]))
-        seen = picture(drawn, self.exact, len(images), size).to(images.device)
-        return images.new_zeros(len(images), 0, len(self.actions)), seen, self.slide(images, self.painter)[-1][1]
+    def cost(self, strokes: Tensor, ink: Ink) -> Tensor:
+        """What the distance from the curves of strokes (B, N, A) to the ink costs at this point of the training."""
+        assert self.distance is not None
+        loss, precision, recall = self.distance.loss(self.exact, strokes, ink, self.done)
+        self.log_dict({"train/precision": precision, "train/recall": recall}, prog_bar=True)
+        return loss
 
     # --- what a translation means ---
 
@@ -373,7 +274,7 @@ class CanvasDrawer(ImageDrawer):
         return strokes, drawn
 
     def log_truths(self, split: str) -> None:
-        if self.stop_cost:
+        if self.stops:
             self.log(f"{split}/strokes", self.used)
         for judge in self.judges.values():
             if judge.update_called:
@@ -384,6 +285,6 @@ class CanvasDrawer(ImageDrawer):
         self.log_truths("val")
 
     def on_test_epoch_end(self) -> None:
-        """test/strokes: the mean number of a drawer that stops by itself. test/class_colour; test/iou and of each type, box_precision,
-        box_recall; test/corner_error, volume_iou: see ``translation``."""
+        """Log test/strokes, the mean number of a drawer that stops by itself, and what ``translation`` measures:
+        test/class_colour; test/iou and of each type, box_precision, box_recall; test/corner_error, volume_iou."""
         self.log_truths("test")

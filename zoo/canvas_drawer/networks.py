@@ -10,14 +10,21 @@ from torch import Tensor, nn
 
 from renderers import ActionSpace
 from zoo.base.layers import tower
+from zoo.canvas_drawer.options import Network
 
 
 class Canvas(nn.Module):
-    """C(x_n, y_{n+1}) (§3.2): an action and the canvas before it, to the logits of the canvas after it, at each of any set of pixels.
+    """C(x_n, y_{n+1}) (§3.2): an action and the canvas before it, to the logits of the canvas after it, at any pixels.
 
-    A network per pixel, so the resolution is free and training may look at some pixels only. Its inputs: the offsets from the pixel
-    to every point of the action (the coordinate layer, seen from the stroke), their pairwise products, the action's other columns,
-    and the canvas there.
+    A network per pixel, so the resolution is free and training may look at some pixels only. Its inputs: the offsets
+    from the pixel to every point of the action (the coordinate layer, seen from the stroke), their pairwise products,
+    the action's other columns, and the canvas there.
+
+    Args:
+        actions: The columns of an action.
+        channels: Channels of the canvas.
+        width: Units of each hidden layer.
+        layers: How many of those.
     """
 
     def __init__(self, actions: ActionSpace, channels: int = 1, width: int = 32, layers: int = 3):
@@ -43,37 +50,41 @@ class Canvas(nn.Module):
 
 
 class DrawerNet(nn.Module):
-    """D(X, x_n) (§3.3): a hint image and the canvas so far to the next action; an LSTM (or a linear layer) carries the sequence.
+    """D(X, x_n) (§3.3): a hint image and the canvas so far to the next action, with a memory or without.
 
-    width: features of each tower, and units of the LSTM. halvings: of the towers (see ``layers.tower``); most weights lie behind the last.
+    Args:
+        actions: Numbers of an action.
+        channels: Channels of the canvas.
+        image_size: Side in pixels of the hint and of the canvas.
+        form: Its size and form.
     """
 
-    def __init__(
-        self,
-        actions: int,
-        channels: int,
-        hint_channels: int,
-        image_size: int,
-        lstm: bool,
-        width: int = 256,
-        halvings: int = 1,
-    ):
+    def __init__(self, actions: int, channels: int, image_size: int, form: Network):
         super().__init__()
-        self.hint = tower(hint_channels, image_size, width, halvings=halvings)
-        self.canvas = tower(channels, image_size, width, halvings=halvings)
-        self.core = nn.LSTMCell(width, width) if lstm else nn.Linear(width, width)
-        self.out = nn.Linear(width, actions)
+        self.hint = tower(form.hint_channels, image_size, form.width, halvings=form.halvings)
+        self.canvas = tower(channels, image_size, form.width, halvings=form.halvings)
+        self.core = nn.LSTMCell(form.width, form.width) if form.lstm else nn.Linear(form.width, form.width)
+        self.out = nn.Linear(form.width, actions)
 
     def forward(
         self, hint: Tensor, canvas: Tensor, state: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-        """hint (B, width) = self.hint(images), canvas (B, C, S, S) -> action (B, A) in [0, 1], and the LSTM's state (h, c)."""
+        """The next action.
+
+        Args:
+            hint: (B, width), which is self.hint(images).
+            canvas: (B, C, S, S) in [0, 1].
+            state: The LSTM's (h, c); None at first.
+
+        Returns:
+            The action (B, A) in [0, 1], and the state after it.
+        """
         return self.step(hint + self.canvas(canvas), state)
 
     def step(
         self, features: Tensor, state: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-        """features (B, width) of the hint and of what is seen of the canvas, to the same."""
+        """The same, from the features (B, width) of the hint and of what is seen of the canvas together."""
         features = F.relu(features)
         if isinstance(self.core, nn.LSTMCell):
             state = self.core(features, state)

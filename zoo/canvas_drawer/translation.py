@@ -1,4 +1,4 @@
-"""What drawings of another kind than their image mean, and how right they are (§4.3, §4.4): class colours, rooms, prisms."""
+"""What drawings of another kind than their image mean, and how right they are (§4.3, §4.4)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def nearest(rgb: Tensor, palette: Tensor) -> Tensor:
 
 
 class ClassColours(Metric):
-    """``class_colour``: the share of drawings (B, 3, H, W) whose colour is nearest to that of their label (B,) in the palette.
+    """``class_colour``: the share of drawings whose colour is nearest to that of their label in the palette.
 
     The colour is the mean of the pixels more than half as bright as the brightest. A drawing of nothing is wrong.
     """
@@ -50,8 +50,16 @@ class ClassColours(Metric):
 
 
 def boxes_of(strokes: Tensor, actions: ActionSpace, palette: Tensor) -> list[Room]:
-    """The rooms that rectangles (T, A) stand for, in painting order: of each that is not ``outside`` (the palette's first) and of which at
-    least half can be seen, the type whose colour is nearest."""
+    """The rooms that rectangles stand for: those that are not ``outside``, and of which at least half can be seen.
+
+    Args:
+        strokes: (T, A).
+        actions: Their columns.
+        palette: The colours (K, 3) of the types of rooms, first that of ``outside``.
+
+    Returns:
+        Each one's type, the one whose colour is nearest, and its box, in painting order.
+    """
     kinds = nearest(colours(actions, strokes), palette).tolist()
     corners = actions.select(strokes, "x0 y0 x1 y1").view(-1, 2, 2)
     low, high = corners.amin(1), corners.amax(1)
@@ -86,7 +94,13 @@ def overlap(a: Box, b: Box) -> float:
 
 
 def hits(found: list[Room], there: list[Room], least: float = 0.5) -> int:
-    """How many boxes found can be paired with boxes that are there, one to one, of the same type and overlapping by at least so much."""
+    """How many boxes found can be paired, one to one, with boxes that are there.
+
+    Args:
+        found: Types and boxes.
+        there: The true ones. A pair has the same type.
+        least: A pair's least intersection over union.
+    """
     if not (found and there):
         return 0
     match = np.array([[kind == other and overlap(box, its) >= least for other, its in there] for kind, box in found])
@@ -94,8 +108,11 @@ def hits(found: list[Room], there: list[Room], least: float = 0.5) -> int:
 
 
 class RoomBoxes(Metric):
-    """``iou_TYPE``: intersection over union of the pixels of a room type, over all plans; ``iou``: the mean of the types. The type of a
-    pixel drawn is that of the nearest colour. ``box_precision``, ``box_recall``: of the rectangles as rooms, see :func:`hits`."""
+    """``iou_TYPE``: intersection over union of the pixels of a room type, over all plans; ``iou``: the mean of them.
+
+    The type of a pixel drawn is that of the nearest colour. ``box_precision``, ``box_recall``: of the rectangles as
+    rooms, see :func:`hits`.
+    """
 
     both: Tensor
     either: Tensor
@@ -129,9 +146,16 @@ class RoomBoxes(Metric):
 
 
 def rooms(drawing: Drawing) -> list[dict[str, Any]]:
-    """The rooms that a drawing of rectangles shows: ``room``, its type, and ``box``, [left, top, right, bottom] as fractions of the plan.
+    """The rooms that a drawing of rectangles shows.
 
-    Raises ValueError for a drawing of other strokes.
+    Args:
+        drawing: Of a floor plan.
+
+    Returns:
+        Of each ``room``, its type, and ``box``: [left, top, right, bottom] as fractions of the plan.
+
+    Raises:
+        ValueError: For a drawing of other strokes.
     """
     if not drawing.renderer.startswith("rectangle"):
         raise ValueError(
@@ -156,8 +180,12 @@ def occupied(corners: Tensor, cells: int = 32) -> Tensor:
 
 
 class PrismBoxes(Metric):
-    """``corner_error``: the mean distance, in sides of the space, of the two extreme corners of each true prism from those of the prism
-    drawn for it (the pairing with the least sum); ``volume_iou``: intersection over union of all that is inside a prism, mean of scenes."""
+    """How near prisms are to the true ones.
+
+    ``corner_error``: the mean distance, in sides of the space, of the two extreme corners of each true prism from those
+    of the prism drawn for it (the pairing with the least sum). ``volume_iou``: intersection over union of all that is
+    inside a prism, the mean of the scenes.
+    """
 
     sums: Tensor
 
@@ -189,4 +217,5 @@ def judge_of(batch: dict[str, Tensor]) -> str | None:
 
 
 def judges() -> dict[str, Metric]:
+    """A metric for each kind of truth, see :func:`judge_of`."""
     return {"colours": ClassColours(), "rooms": RoomBoxes(), "prisms": PrismBoxes()}
