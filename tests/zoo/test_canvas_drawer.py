@@ -15,8 +15,8 @@ import renderers
 import zoo
 from datamodules.ink import Ink, measured
 from renderers import Drawing
+from zoo.base.distance import Distance
 from zoo.canvas_drawer import sliding, translation
-from zoo.canvas_drawer.distance import Distance
 from zoo.canvas_drawer.rollout import Rollout
 from zoo.canvas_drawer.sliding import ORDERS, batches, ordered, places, slide
 from zoo.checkpoints import catalogue, loading

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from functools import cache
 
 import torch.nn.functional as F
@@ -85,3 +87,59 @@ class Windows:
             across, down = (right - left) / (x1 - x0), (bottom - top) / (y1 - y0)
             seen.append((left - x0 * across, top - y0 * down, left + (1 - x0) * across, top + (1 - y0) * down))
         return seen
+
+
+Group = tuple[slice, slice]
+"""The rows and the columns of some cells."""
+
+
+class Cells:
+    """Square cells in rows and columns that overlap, on one picture. The cells of a group do not: they are one batch.
+
+    Args:
+        rows: From top to bottom.
+        columns: From left to right.
+        side: Of a cell in pixels.
+        overlap: Of neighbours in pixels, less than ``side``.
+
+    Attributes:
+        stride: From a cell to the next in pixels.
+        height: Of the picture in pixels.
+        width: Likewise.
+    """
+
+    def __init__(self, rows: int, columns: int, side: int, overlap: int):
+        self.rows, self.columns, self.side, self.stride = rows, columns, side, side - overlap
+        self.height, self.width = (side + (n - 1) * self.stride for n in (rows, columns))
+
+    def groups(self) -> Iterator[Group]:
+        """The groups, in the order of painting; together they are all cells."""
+        reach = math.ceil(self.side / self.stride)
+        for y in range(min(reach, self.rows)):
+            for x in range(min(reach, self.columns)):
+                yield slice(y, None, reach), slice(x, None, reach)
+
+    def spread(self, layers: Tensor, group: Group) -> Tensor:
+        """Put the layers of a group where its cells lie in the picture.
+
+        Args:
+            layers: Of all cells, (rows, columns, C, side, side).
+            group: One of :meth:`groups`.
+
+        Returns:
+            (1, C, height, width), 0 where no cell of the group is.
+        """
+        gap = (-self.side) % self.stride  # between neighbours
+        plane = F.pad(layers[group], (0, gap, 0, gap)).permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
+        y, x = (s.start * self.stride for s in group)
+        return F.pad(plane, (x, self.width - x - plane.shape[2], y, self.height - y - plane.shape[1]))[None]
+
+    def boxes(self, group: Group) -> list[tuple[int, Box]]:
+        """The cells of a group: the number of each, counted row by row, and where it lies in the picture."""
+        places = []
+        for row in range(self.rows)[group[0]]:
+            for column in range(self.columns)[group[1]]:
+                y, x = row * self.stride, column * self.stride
+                box = (x / self.width, y / self.height, (x + self.side) / self.width, (y + self.side) / self.height)
+                places.append((row * self.columns + column, box))
+        return places

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
 
 from datamodules.base import resize
 from datamodules.ink import Ink, measured
+from zoo.base.distance import Distance, LearnsByDistance
 from zoo.base.frozen import Frozen
 from zoo.base.options import keep_options, options
-from zoo.base.progress import fraction_done, training_steps
-from zoo.canvas_drawer.distance import Distance
+from zoo.base.progress import fraction_done
 from zoo.canvas_drawer.options import MOVED, Network, Pixels, Sliding, Teaching
 from zoo.canvas_drawer.rollout import HintDrawer, Rollout
 from zoo.canvas_drawer.sliding import passes
@@ -41,7 +39,7 @@ class Lesson(NamedTuple):
     shown: Tensor | None = None
 
 
-class CanvasDrawer(HintDrawer):
+class CanvasDrawer(LearnsByDistance, HintDrawer):
     """Draws a hint image X in N steps: y_{n+1} = D(X, x_n), x_{n+1} = R(x_n, y_{n+1}) (§3.3).
 
     The paper's form learns from the squared error of the final canvas alone, through a canvas network. Outside
@@ -135,7 +133,7 @@ class CanvasDrawer(HintDrawer):
 
     def way(self) -> Callable[[Lesson], tuple[Tensor, Rollout]]:
         """How it learns at this point of the training."""
-        if self.distance is not None and self.distance.alone(self.done):
+        if self.by_distance_alone:
             return self.by_distance
         if self.teaching.teacher and self.done < self.teaching.share:
             return self.taught
@@ -215,7 +213,7 @@ class CanvasDrawer(HintDrawer):
             return lesson.canvas
         return self.teacher.painter.blank(len(lesson.hint), lesson.canvas.shape[-1], self.device)
 
-    # --- learning by distance (see distance.Distance) ---
+    # --- learning by distance (see zoo.base.distance) ---
 
     def begin_blind(self, distance: Distance) -> None:
         """Start with a canvas tower that says nothing: it learns to look from there.
@@ -266,27 +264,6 @@ class CanvasDrawer(HintDrawer):
         loss, precision, recall = self.distance.loss(self.exact, strokes, ink, self.done)
         self.log_dict({"train/precision": precision, "train/recall": recall}, prog_bar=True)
         return loss
-
-    def nothing(self) -> Tensor:
-        """0, with a gradient of 0 for every parameter: where one is not used, other ranks wait for it."""
-        return torch.stack([0 * p.sum() for p in self.parameters()]).sum()
-
-    def configure_optimizers(self) -> Any:
-        if self.distance is None:
-            return super().configure_optimizers()
-        optimizer = torch.optim.Adam(self.parameters(), self.lr)
-        rate = partial(self.distance.rate, steps=int(training_steps(self)), lr=self.lr)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def configure_gradient_clipping(
-        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
-    ) -> None:
-        """The first phase has a bound of its own."""
-        if self.distance is not None and self.distance.alone(self.done):
-            self.trainer.precision_plugin.clip_gradients(optimizer, self.distance.clip, GradClipAlgorithmType.NORM)
-        else:
-            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     # --- what a translation means ---
 

@@ -1,4 +1,7 @@
-"""What the painter and the agent share: a generator and a critic, trained at once (Arjovsky et al., 2017; Gulrajani et al., 2017)."""
+"""What the GAN painter and the agent share: a generator and a critic that learn at once.
+
+Arjovsky et al. (2017), Wasserstein GAN; Gulrajani et al. (2017), its gradient penalty.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,19 @@ from torch import Tensor, nn
 
 from zoo.base.layers import gradient_penalty
 from zoo.base.painter import adam_cosine
+from zoo.base.progress import fraction_done
 
 
 class Adversarial(LightningModule):
-    """One Adam, β = (0.5, 0.9), for both, and one step of each for every batch: neither's loss reaches the other's parameters.
+    """A generator and its critic: one Adam, β = (0.5, 0.9), and one step of each for every batch.
 
-    To implement: :meth:`make_critic`. warm: share of the steps before the generator listens to it.
+    The loss of one never reaches the parameters of the other. To implement: :meth:`make_critic`.
+
+    Attributes:
+        warm: The fraction of the training run before the generator listens to the critic; from 1 on there is no critic.
     """
 
-    unpublished: ClassVar[tuple[str, ...]] = ("critic.",)  # what of a training checkpoint painting does not need
+    unpublished: ClassVar[tuple[str, ...]] = ("critic.",)
     lr: float
     warm: float
 
@@ -29,22 +36,34 @@ class Adversarial(LightningModule):
         """What scores pictures (B, …) under a condition: (B, 1)."""
 
     def configure_model(self) -> None:
-        if not hasattr(self, "critic"):
+        if self.warm < 1 and not hasattr(self, "critic"):
             self.critic = self.make_critic()
 
     def configure_optimizers(self) -> Any:
         return adam_cosine(self, self.lr, (0.5, 0.9))
 
     def done(self) -> float:
-        """Share of the training that is done; half, if it has no end."""
-        steps = self.trainer.estimated_stepping_batches
-        return 0.5 if steps == float("inf") else self.trainer.global_step / steps
+        """The fraction of the training run that is done; half, if it has no end."""
+        return fraction_done(self, endless=0.5)
 
     def game(self, real: Tensor, fake: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """The critic's loss, and what the generator wants to lower, for pictures (B, C, H, W) under a condition (B, K, H', W')."""
+        """Let the critic judge.
+
+        Args:
+            real: Pictures (B, C, H, W) as they should be.
+            fake: The generator's.
+            condition: What both were made for, (B, K, H', W').
+
+        Returns:
+            The critic's loss, and the generator's: the first has gradients in the critic's parameters only, the second
+            in ``fake`` only. Both are 0 without a critic.
+        """
+        if self.warm >= 1:
+            return fake.new_zeros(()), fake.new_zeros(())
         judge: Callable[[Tensor], Tensor] = lambda x: self.critic(x, condition).float()  # noqa: E731
         gap = judge(fake.detach()).mean() - judge(real).mean()
         self.log("train/critic", -gap.detach(), prog_bar=True)
         fixed = {name: p.detach() for name, p in self.critic.named_parameters()}
-        liking = torch.func.functional_call(self.critic, fixed, (fake, condition)).float().mean()
-        return gap + 10 * gradient_penalty(judge, real, fake), -liking if self.done() >= self.warm else 0 * liking
+        approval = torch.func.functional_call(self.critic, fixed, (fake, condition)).float().mean()
+        listens = self.done() >= self.warm
+        return gap + 10 * gradient_penalty(judge, real, fake), -approval if listens else 0 * approval

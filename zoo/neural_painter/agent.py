@@ -1,65 +1,73 @@
-"""PainterAgent: a recurrent network that paints an image through a neural painter (§3), if wanted in a human's strokes (§4)."""
+"""PainterAgent: a recurrent network that paints images through a neural painter (§3), or in a human's strokes (§4)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, MeanSquaredError
+from torchmetrics import MeanMetric, MeanSquaredError, Metric
 
+from datamodules.ink import measured
 from renderers import Drawing
+from zoo.base.distance import Distance, LearnsByDistance
 from zoo.base.drawer import ImageDrawer
 from zoo.base.images import inked
-from zoo.base.layers import tower
+from zoo.base.options import keep_options, options
 from zoo.neural_painter.adversarial import Adversarial
-from zoo.neural_painter.networks import convolutions
+from zoo.neural_painter.networks import COLOUR, AgentNet, PairCritic, shapeless
 
 DEMONSTRATIONS = Path(__file__).parent / "demonstrations"  # N.json: how the digit N is drawn
 SHOWN = 8  # strokes of each, connected
-COLOUR = ("red", "green", "blue")
+MIDDLE, HOLD = 0.5, 20.0  # where, and how firmly, the first phase of Distance holds columns that no curve depends on
 
 
-class AgentNet(nn.Module):
-    """The image, the canvas so far and the last action to the next action, by an LSTM (§3; facts: recreate SPIRAL)."""
+@dataclass(frozen=True)
+class AgentLearning:
+    """What a painter's agent learns from: pixels, a critic, demonstrations.
 
-    def __init__(self, actions: int, channels: int, size: int, width: int = 192):
-        super().__init__()
-        self.image, self.canvas = tower(channels, size, width, 32), tower(3, size, width, 32)
-        self.last = nn.Linear(actions, width)
-        self.core = nn.LSTMCell(width, width)
-        self.out = nn.Linear(width, actions)
-
-    def forward(
-        self, image: Tensor, canvas: Tensor, last: Tensor, state: tuple[Tensor, Tensor] | None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """image (B, width) = self.image(images), canvas (B, 3, S, S), last (B, A) -> action (B, A) in [0, 1] and the LSTM's state."""
-        state = self.core(F.relu(image + self.canvas(canvas) + self.last(last)), state)
-        return self.out(state[0]).float().sigmoid(), state
-
-
-class PairCritic(nn.Sequential):
-    """A canvas and its image, each (B, 3, S, S), to a score (B, 1)."""
-
-    def __init__(self, size: int):
-        super().__init__(nn.PixelUnshuffle(2), convolutions(24, 32, 64, 128), nn.Conv2d(128, 1, size // 16))
-
-    def forward(self, canvas: Tensor, image: Tensor) -> Tensor:  # type: ignore[override]
-        return super().forward(torch.cat([canvas, image], 1)).flatten(1)
-
-
-class PainterAgent(Adversarial, ImageDrawer):
-    """Paints an image in ``steps`` strokes. It sees only the neural painter; its strokes are judged on the real program, too (§3).
-
-    channels: of the images. Of 1: dark ink on light paper, painted in black. connected: each stroke starts where the last one ended.
-    fidelity: weight of the mean squared error beside the critic's judgement of (canvas, image) pairs; ink counts ``ink_weight`` more in it
-    at first, less and less. drop: share of the strokes that training leaves off the canvas at first, falling to nothing; without it the
-    later strokes learn to repeat the first. warm: share of the steps before the critic is listened to.
-    human: share of the steps that learn the demonstration of each image's class by heart (§4), before the rest; ``forcing`` is its weight,
-    a fifth of that afterwards. Needs labels 0 to 9, and steps and connected as the demonstrations have them.
+    Args:
+        fidelity: Weight of the mean squared error of the canvas, beside the critic's judgement.
+        ink_weight: How much more dark pixels count in that error at first; it falls to 0.
+        drop: Fraction of the strokes that training leaves off the canvas at first; it falls to 0. Without it the later
+            strokes learn to repeat the first.
+        warm: Fraction of the training run before the critic is listened to; 1 for no critic.
+        real: Fraction of the training run after which the canvas is the real program's own, with the gradients of the
+            painter's, and no stroke is left off; 1 for never. So the agent learns what the painter gets wrong.
+        human: Fraction of the training run, from its start, that learns the demonstration of each image's class by
+            heart (§4). It needs labels 0 to 9, and steps and connected as the demonstrations have them.
+        forcing: Weight of the error to the demonstrations, if ``human`` is not 0; after that part, a fifth of it.
     """
+
+    fidelity: float = 100.0
+    ink_weight: float = 4.0
+    drop: float = 0.5
+    warm: float = 0.3
+    real: float = 1.0
+    human: float = 0.0
+    forcing: float = 100.0
+
+
+class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
+    """Paints an image in a few strokes (§3). It learns through a neural painter; it is judged on the real program, too.
+
+    Args:
+        renderer: Name of the renderer whose strokes it makes; they must have a colour.
+        painter: Name or folder of the neural painter to learn through.
+        steps: Strokes of a painting.
+        channels: Of the images: 3; or 1, for dark ink on light paper, painted in black.
+        connected: Whether each stroke starts where the last one ended.
+        image_size: Side in pixels of the images that it looks at, a multiple of 16.
+        width: Units of its LSTM, see :class:`AgentNet`.
+        learning: What it learns from.
+        distance: How it first learns where the ink is; null to learn from pixels from the start. For 1 channel.
+        lr: Learning rate of Adam.
+    """
+
+    moved = {name: f"learning.{name}" for name in ("fidelity", "ink_weight", "drop", "warm", "human", "forcing")}  # noqa: RUF012
 
     def __init__(
         self,
@@ -69,98 +77,183 @@ class PainterAgent(Adversarial, ImageDrawer):
         channels: int = 1,
         connected: bool = False,
         image_size: int = 64,
-        fidelity: float = 100.0,
-        ink_weight: float = 4.0,
-        drop: float = 0.5,
-        warm: float = 0.3,
-        human: float = 0.0,
-        forcing: float = 100.0,
+        width: int = 192,
+        learning: AgentLearning = AgentLearning(),
+        distance: Distance | None = None,
         lr: float = 5e-4,
     ):
         super().__init__(renderer, painter, image_size, channels, lr)
+        self.learning = options(AgentLearning, learning)
+        self.distance = options(Distance, distance) if distance else None
         self.save_hyperparameters()
-        if not all(c in self.actions for c in COLOUR):
-            raise ValueError(f"the agent paints in colours, and strokes of {renderer!r} have none")
-        if image_size % 16:
-            raise ValueError(f"image_size is {image_size}; expected a multiple of 16")
-        self.steps, self.connected, self.human, self.forcing = steps, connected, human, forcing
-        self.fidelity, self.ink_weight, self.drop, self.warm = fidelity, ink_weight, drop, warm
-        self.net = AgentNet(len(self.actions), channels, image_size)
+        keep_options(self, learning=self.learning, **({"distance": self.distance} if self.distance else {}))
+        self.steps, self.connected, self.warm = steps, connected, self.learning.warm
+        self.check_options()
+        self.net = AgentNet(len(self.actions), channels, image_size, width)
+        if self.distance:  # it begins blind to its canvas, and learns to look at it from there
+            for parameter in self.net.canvas[-1].parameters():
+                nn.init.zeros_(parameter)
         self.gap = MeanSquaredError()
         self.in_order = MeanMetric()
-        if human and (renderer, steps, connected) != ("mypaint", SHOWN, True):
+
+    def check_options(self) -> None:
+        """Raise a ValueError for options that do not go together."""
+        if not all(c in self.actions for c in COLOUR):
+            raise ValueError(f"the agent paints in colours, and strokes of {self.exact.name!r} have none")
+        if self.image_size % 16:
+            raise ValueError(f"image_size is {self.image_size}; expected a multiple of 16")
+        if self.learning.human and (self.exact.name, self.steps, self.connected) != ("mypaint", SHOWN, True):
             raise ValueError(
-                f"the demonstrations are {SHOWN} connected strokes of mypaint: set steps, connected and renderer to that"
+                f"the demonstrations are {SHOWN} connected strokes of mypaint: set steps, connected and renderer to"
+                " that"
             )
+        if self.distance:
+            self.exact.curves(torch.zeros(1, len(self.actions)))  # ValueError where strokes follow none
+            if self.channels != 1:
+                raise ValueError("the distance is to the ink of grey images: set channels to 1, or distance to null")
 
     def make_critic(self) -> PairCritic:
         return PairCritic(self.image_size)
 
     def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
-        """ink: what of a grey image is ink: ``light``, ``dark``, a photo's ``lines``, or ``auto``; it becomes dark ink on light paper."""
+        """An image as the agent looks at it.
+
+        Args:
+            image: (1, C, S, S).
+            ink: Which part of a grey image counts as ink: ``light``, ``dark``, a photograph's ``lines``, or ``auto``.
+
+        Returns:
+            The image (1, C, S, S); a grey one as dark ink on light paper.
+        """
         return 1 - inked(image, ink) if self.channels == 1 else image
 
     @cached_property
     def lesson(self) -> Tensor | None:
-        """The strokes (10, T, A) that show how each digit is drawn, if it is to learn them."""
-        if not self.human:
+        """The strokes (10, T, A) that show how each digit is drawn; None if the agent does not learn them."""
+        if not self.learning.human:
             return None
         return torch.stack([Drawing.load(DEMONSTRATIONS / f"{i}.json").strokes for i in range(10)])
 
     def setup(self, stage: str) -> None:
-        _ = (
-            self.painter
-        )  # loaded before the first batch: making a network draws random numbers, which a resumed run must not miss
+        _ = self.painter  # loaded now, as making a network draws random numbers, which a resumed run must not miss
 
-    def rollout(self, images: Tensor, drop: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Images (B, C, S, S) painted on the painter: strokes (B, T, A) and the final canvas (B, 3, S, S). drop: see the class."""
+    # --- painting ---
+
+    def constrained(self, action: Tensor, last: Tensor | None) -> Tensor:
+        """A stroke (B, A) that starts where the last one ended, if it must, and is black if the images are grey."""
+        columns = list(action.unbind(1))
+        if self.connected and last is not None:
+            for start, end in (("x0", "x2"), ("y0", "y2")):
+                columns[self.actions[start]] = self.actions.column(last, end)
+        if self.channels == 1:
+            for name in COLOUR:
+                columns[self.actions[name]] = torch.zeros_like(columns[0])
+        return torch.stack(columns, 1)
+
+    def check_images(self, images: Tensor) -> None:
+        """Raise a ValueError for images that are not (B, C, S, S)."""
         if images.shape[1:] != (self.channels, self.image_size, self.image_size):
             raise ValueError(
-                f"images are {tuple(images.shape[1:])}; this agent looks at ({self.channels}, {self.image_size}, {self.image_size}):"
-                f" use --data.image_size={self.image_size}"
+                f"images are {tuple(images.shape[1:])}; this agent looks at"
+                f" ({self.channels}, {self.image_size}, {self.image_size}): use --data.image_size={self.image_size}"
             )
+
+    def rollout(self, images: Tensor, drop: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Paint images on the painter.
+
+        Args:
+            images: (B, C, S, S).
+            drop: Fraction of the strokes that are left off the canvas.
+
+        Returns:
+            The strokes (B, T, A), and the final canvas (B, 3, S, S).
+        """
+        self.check_images(images)
         canvas = self.painter.blank(len(images), self.image_size, images.device)
-        image, state, made = self.net.image(images), None, []
-        action = images.new_full((len(images), len(self.actions)), 0.5)
-        start, end = ([self.actions[n] for n in names] for names in (("x0", "y0"), ("x2", "y2")))
-        for k in range(self.steps):
-            last = action
-            action, state = self.net(image, canvas, last, state)
-            columns = list(action.unbind(1))
-            if self.connected and k:
-                for a, b in zip(start, end, strict=True):
-                    columns[a] = last[:, b]
-            if self.channels == 1:
-                for name in COLOUR:
-                    columns[self.actions[name]] = torch.zeros_like(columns[0])
-            action = torch.stack(columns, 1)
-            painted = self.painter.paint(canvas, action).float()
-            canvas = (
-                torch.where(torch.rand(len(images), 1, 1, 1, device=images.device) < drop, canvas, painted)
-                if drop
-                else painted
-            )
-            made.append(action)
-        return torch.stack(made, 1), canvas
+        features, state, strokes = self.net.image(images), None, list[Tensor]()
+        last = images.new_full((len(images), len(self.actions)), 0.5)
+        for _ in range(self.steps):
+            action, state = self.net(features, canvas, last, state)
+            last = self.constrained(action, strokes[-1] if strokes else None)
+            strokes.append(last)
+            painted = self.painter.paint(canvas, last).float()
+            if drop:
+                dropped = torch.rand(len(images), 1, 1, 1, device=images.device) < drop
+                painted = torch.where(dropped, canvas, painted)
+            canvas = painted
+        return torch.stack(strokes, 1), canvas
+
+    def blind_strokes(self, images: Tensor) -> Tensor:
+        """Strokes (B, T, A) of images (B, C, S, S), made without a canvas: nothing is painted."""
+        self.check_images(images)
+        features, state, strokes = self.net.image(images), None, list[Tensor]()
+        last = images.new_full((len(images), len(self.actions)), 0.5)
+        for _ in range(self.steps):
+            action, state = self.net(features, None, last, state)
+            last = self.constrained(action, strokes[-1] if strokes else None)
+            strokes.append(last)
+        return torch.stack(strokes, 1)
 
     def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return self.rollout(images)[0]
 
+    # --- learning ---
+
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """train/mse: of the painter's canvas. train/critic: what tells images from canvases. train/strokes: error to the demonstration."""
-        target = batch["image"].expand(-1, 3, -1, -1)
-        left = 1 - self.done()
-        strokes, canvas = self.rollout(batch["image"], self.drop * left)
+        """Log train/mse, of the canvas; train/critic, by how much the critic tells images from canvases;
+        train/strokes, the error to the demonstration; train/precision and train/recall, see :meth:`distance_loss`."""
+        if self.by_distance_alone:
+            return self.first_phase(batch["image"])
+        images = batch["image"][: self.distance.pixel_batch] if self.distance else batch["image"]
+        left, real = 1 - self.done(), self.done() >= self.learning.real
+        strokes, canvas = self.rollout(images, 0.0 if real else self.learning.drop * left)
+        if real:
+            canvas = canvas + (self.exact.render(strokes.detach().float(), self.image_size) - canvas).detach()
+        target = images.expand(-1, 3, -1, -1)
         critics, agents = self.game(target, canvas, target)
         error = (canvas - target).square()
-        loss = agents + self.fidelity * (error * (1 + self.ink_weight * left * (1 - target))).mean()
         self.log("train/mse", error.mean(), prog_bar=True)
+        weight = 1 + self.learning.ink_weight * left * (1 - target)
+        loss = agents + self.learning.fidelity * (error * weight).mean()
+        if self.distance:
+            loss = loss + self.distance_loss(strokes, images)
         if self.lesson is not None:
-            lesson = F.mse_loss(strokes, self.lesson.to(self.device)[batch["label"]])
-            self.log("train/strokes", lesson, prog_bar=True)
-            taught = self.done() < self.human
-            loss = self.forcing * lesson * (1.0 if taught else 0.2) + (0 if taught else 1) * loss
+            loss = self.taught(loss, strokes, self.lesson.to(self.device)[batch["label"][: len(images)]])
         return critics + loss
+
+    def taught(self, loss: Tensor, strokes: Tensor, shown: Tensor) -> Tensor:
+        """The loss of an agent that follows demonstrations: first their error alone, then its own loss, too.
+
+        Args:
+            loss: Its own.
+            strokes: Its strokes, (B, T, A).
+            shown: Those of the demonstrations, (B, T, A).
+        """
+        error = F.mse_loss(strokes, shown)
+        self.log("train/strokes", error, prog_bar=True)
+        alone = self.done() < self.learning.human
+        return self.learning.forcing * error * (1.0 if alone else 0.2) + (0 if alone else 1) * loss
+
+    def first_phase(self, images: Tensor) -> Tensor:
+        """The loss while the agent learns where the ink is. Columns that no curve depends on, such as pressures, are
+        held in the middle."""
+        strokes = self.blind_strokes(images)
+        rest = [k for k in shapeless(self.actions) if self.actions.columns[k] not in self.exact.lengths]
+        held = HOLD * (strokes[..., rest] - MIDDLE).square().mean() if rest else 0.0
+        return self.distance_loss(strokes, images) + held + self.nothing()
+
+    def distance_loss(self, strokes: Tensor, images: Tensor) -> Tensor:
+        """The cost of strokes (B, T, A) by their curves' distance to the dark ink of images (B, 1, S, S).
+
+        Logs, in pixels, train/precision, what curves pay for their way off the ink, and train/recall, how far the ink
+        is from them.
+        """
+        assert self.distance is not None
+        loss, precision, recall = self.distance.loss(self.exact, strokes, measured(1 - images), self.done())
+        self.log_dict({"train/precision": precision, "train/recall": recall}, prog_bar=True)
+        return loss
+
+    # --- figures ---
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         images = batch["image"]
@@ -172,21 +265,21 @@ class PainterAgent(Adversarial, ImageDrawer):
         self.painter_mse.update(canvas, target)
         self.gap.update(canvas, drawn)
         if self.lesson is not None:
-            self.in_order.update(
-                ordered(self.path(strokes.float()), self.path(self.lesson.to(self.device)[batch["label"]])).float()
-            )
+            shown = self.lesson.to(self.device)[batch["label"]]
+            self.in_order.update(ordered(self.path(strokes.float()), self.path(shown)).float())
         return strokes, drawn
 
     def log_figures(self, split: str, batch: dict[str, Tensor]) -> None:
         super().log_figures(split, batch)
-        figures = {f"{split}/transfer_gap": self.gap} | (
-            {f"{split}/in_order": self.in_order} if self.lesson is not None else {}
-        )
+        figures: dict[str, Metric] = {f"{split}/transfer_gap": self.gap}
+        if self.lesson is not None:
+            figures[f"{split}/in_order"] = self.in_order
         self.log_dict(figures, batch_size=len(batch["image"]))
 
     def test_step(self, batch: dict[str, Tensor], index: int) -> None:
-        """test/mse, psnr, ssim: of the strokes on the real program. test/painter_mse: of the same strokes on the painter that it learned
-        through. test/transfer_gap: mean squared difference between those two canvases. test/in_order: see :func:`ordered`."""
+        """Log test/mse, psnr and ssim, of the strokes on the real program; test/painter_mse, of the same strokes on the
+        painter; test/transfer_gap, the mean squared difference between those two canvases; and, for an agent that
+        follows demonstrations, test/in_order, see :func:`ordered`."""
         super().test_step(batch, index)
 
     def path(self, strokes: Tensor, n: int = 5) -> Tensor:
@@ -196,17 +289,26 @@ class PainterAgent(Adversarial, ImageDrawer):
         return ((1 - t) ** 2 * p0 + 2 * t * (1 - t) * p1 + t**2 * p2).flatten(1, 2)
 
 
-def ordered(made: Tensor, shown: Tensor) -> Tensor:
-    """Whether paths (B, N, 2) follow those of a demonstration (B, N, 2) in its order and direction, (B,) booleans.
+def boxed(path: Tensor) -> Tensor:
+    """Paths (B, N, 2), each moved and scaled so that its box is around the origin and its longer side 1."""
+    low, high = path.amin(1, keepdim=True), path.amax(1, keepdim=True)
+    return (path - (low + high) / 2) / (high - low).amax(2, keepdim=True).clamp_min(1e-3)
 
-    They do if, each scaled to its own box, they are nearer to it, point by point, than to the same points in any other order tried:
-    backwards, started at another quarter, or both.
+
+def ordered(paths: Tensor, shown: Tensor) -> Tensor:
+    """Whether paths follow a demonstration's order and direction.
+
+    They do if, each scaled to its own box, they are nearer to it, point by point, than to the same points in any other
+    order tried: backwards, started at another quarter, or both.
+
+    Args:
+        paths: (B, N, 2).
+        shown: The demonstrations' paths, (B, N, 2).
+
+    Returns:
+        Booleans (B,).
     """
-    boxed = []
-    for path in (made, shown):
-        low, high = path.amin(1, keepdim=True), path.amax(1, keepdim=True)
-        boxed.append((path - (low + high) / 2) / (high - low).amax(2, keepdim=True).clamp_min(1e-3))
-    made, shown = boxed
-    orders = [o.roll(k * o.shape[1] // 4, 1) for o in (shown, shown.flip(1)) for k in range(4)]
-    costs = torch.stack([(made - o).norm(dim=2).mean(1) for o in orders])
-    return costs.argmin(0) == 0
+    paths, shown = boxed(paths), boxed(shown)
+    orders = [points.roll(k * points.shape[1] // 4, 1) for points in (shown, shown.flip(1)) for k in range(4)]
+    distances = torch.stack([(paths - order).norm(dim=2).mean(1) for order in orders])
+    return distances.argmin(0) == 0

@@ -1,4 +1,4 @@
-"""Image classifiers that a painting can be optimised for (§5): SqueezeNet 1.1, or any module from pictures to 1,000 scores."""
+"""Image classifiers to optimise paintings for (§5): SqueezeNet 1.1, or any module from pictures to 1,000 scores."""
 
 from __future__ import annotations
 
@@ -19,18 +19,22 @@ from torch import Tensor, nn
 
 from datamodules.base import DataError, Remote, data_root, download
 
-MEAN, STD = (
-    (0.485, 0.456, 0.406),
-    (0.229, 0.224, 0.225),
-)  # what torchvision's classifiers expect is (picture - MEAN) / STD
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's classifiers expect (picture - MEAN) / STD
 ADDRESS = "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth"
 SHA256 = "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b"
 LARGEST = 16 << 20  # bytes of its weights
 CONTENT = "features.7"  # of SqueezeNet: the middle of its layers
+UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, AttributeError, EOFError, SafetensorError, UnpicklingError)
 
 
 class Fire(nn.Module):
-    """Squeeze to few channels, expand by 1 × 1 and 3 × 3 convolutions (Iandola et al., 2016)."""
+    """Squeeze to few channels, expand by 1 × 1 and 3 × 3 convolutions (Iandola et al., 2016).
+
+    Args:
+        channels: Of the input.
+        squeeze: Between the two.
+        expand: Of each of the two convolutions, which are concatenated.
+    """
 
     def __init__(self, channels: int, squeeze: int, expand: int):
         super().__init__()
@@ -61,9 +65,12 @@ class SqueezeNet(nn.Module):
 
 
 def squeezenet() -> SqueezeNet:
-    """With its published weights: ``classifiers/squeezenet1_1.safetensors`` of the data folder, or the official file, fetched and checked.
+    """SqueezeNet with its published weights, frozen.
 
-    Raises DataError where neither can be had, or the file does not fit.
+    They are ``classifiers/squeezenet1_1.safetensors`` of the data folder, or the official file, downloaded and checked.
+
+    Raises:
+        DataError: Where neither is to be had, or the file does not fit.
     """
     folder = data_root() / "classifiers"
     ours, official = folder / "squeezenet1_1.safetensors", folder / ADDRESS.rsplit("/", 1)[-1]
@@ -78,16 +85,7 @@ def squeezenet() -> SqueezeNet:
         model.load_state_dict(state, strict=True)
     except DataError:
         raise
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        SafetensorError,
-        UnpicklingError,
-    ) as e:
+    except UNREADABLE as e:
         raise DataError(
             f"{path} does not hold the weights of SqueezeNet 1.1 ({e}). Delete it, and they are downloaded anew."
         ) from e
@@ -111,9 +109,13 @@ def fetch_official(path: Path) -> None:
 
 
 def classifier(which: str | nn.Module) -> nn.Module:
-    """A classifier by name: ``squeezenet1_1``, or one of torchvision's where that is installed; or any module. Frozen; checked.
+    """A classifier, frozen and checked.
 
-    Raises ValueError for an unknown name, or a module that does not turn pictures into 1,000 scores.
+    Args:
+        which: ``squeezenet1_1``, or a name of torchvision's where that is installed; or any module.
+
+    Raises:
+        ValueError: For an unknown name, or a module that does not turn pictures into 1,000 scores.
     """
     if isinstance(which, nn.Module):
         model = which.eval()
@@ -132,7 +134,8 @@ def classifier(which: str | nn.Module) -> nn.Module:
     if not isinstance(scores, Tensor) or scores.shape != (1, len(labels())):
         got = f"{tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
         raise ValueError(
-            f"a classifier turns pictures (B, 3, 224, 224) into scores (B, {len(labels())}); {type(model).__name__} gave {got}"
+            f"a classifier turns pictures (B, 3, 224, 224) into scores (B, {len(labels())});"
+            f" {type(model).__name__} gave {got}"
         )
     return model.requires_grad_(False)
 
@@ -144,7 +147,15 @@ def normalised(pictures: Tensor) -> Tensor:
 
 
 class Features:
-    """The output of one layer of a classifier, by its name. ValueError, with the nearest name, if there is none."""
+    """The output of one layer of a classifier.
+
+    Args:
+        model: The classifier.
+        layer: The layer's name.
+
+    Raises:
+        ValueError: With the nearest name, if there is no such layer.
+    """
 
     def __init__(self, model: nn.Module, layer: str):
         layers = dict(model.named_modules())
@@ -158,6 +169,7 @@ class Features:
         layers[layer].register_forward_hook(lambda _module, _inputs, output: self.seen.append(output))
 
     def __call__(self, pictures: Tensor) -> Tensor:
+        """The layer's output for pictures (B, 3, H, W) in [0, 1]."""
         self.seen.clear()
         self.model(normalised(pictures))
         return self.seen.pop()
@@ -170,7 +182,11 @@ def labels() -> list[str]:
 
 
 def class_number(name: str | int) -> int:
-    """Number of an ImageNet class. ValueError, with the nearest name, if there is none."""
+    """The number of an ImageNet class, given by its name or its number.
+
+    Raises:
+        ValueError: With the nearest name, if there is no such class.
+    """
     if isinstance(name, int) or name.isdigit():
         if not 0 <= int(name) < len(labels()):
             raise ValueError(f"ImageNet has the classes 0 to {len(labels()) - 1}, not {name}")
@@ -185,7 +201,16 @@ def class_number(name: str | int) -> int:
 
 @torch.no_grad()
 def judge(model: nn.Module, picture: Tensor, classes: Sequence[int]) -> list[dict[str, Any]]:
-    """What a classifier sees in a picture (3, H, W), scaled to 224²: for each class its probability and its rank, 1 the likeliest."""
+    """What a classifier sees in a picture.
+
+    Args:
+        model: The classifier.
+        picture: (3, H, W) in [0, 1]; it is scaled to 224².
+        classes: Numbers of those asked for.
+
+    Returns:
+        For each its name, ``class``; its probability, ``p``; and its ``rank``, 1 for the likeliest.
+    """
     device = next(iter(model.parameters()), picture).device
     square = nn.functional.interpolate(picture[None].to(device), (224, 224), mode="bilinear", antialias=True)
     p = model(normalised(square)).softmax(1)[0]

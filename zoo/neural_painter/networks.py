@@ -8,13 +8,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from renderers import Renderer
+from renderers import ActionSpace, Renderer
 from renderers.curves import curve_distance
+from zoo.base.layers import tower
 
 SIDE = 64  # of the pictures that they paint, in pixels
 GRID = 32  # of the maps that guide them: every other pixel, as a distance varies smoothly
 GRAINS = (0.7, 1.5, 3.0)  # pixels: scales of the grain
 GUIDES = 5  # maps of Guide, beside one for each column that is no coordinate
+
+
+COLOUR = ("red", "green", "blue")
+
+
+def shapeless(actions: ActionSpace) -> list[int]:
+    """Numbers of the columns that are neither coordinates nor colour: pressures, radii, opacities."""
+    return [i for i, n in enumerate(actions.columns) if n[0] not in "xy" and n not in COLOUR]
 
 
 def mlp(*sizes: int) -> nn.Sequential:
@@ -29,30 +38,32 @@ def convolutions(*channels: int) -> nn.Sequential:
 
 
 class Guide(nn.Module):
-    """Where each pixel lies on a stroke: actions (B, A) of a renderer that has ``points`` -> maps (B, GUIDES + K, GRID, GRID).
+    """Where each pixel lies on a stroke, as maps for a convolutional network. With gradients in every column.
 
-    Three closenesses to the curve (in pixels, in radii, in wide radii), how far along it is, and how long the stroke is there; then the K
-    columns that are neither coordinates nor colour, the same everywhere. With gradients in every column.
+    Three maps say how close a pixel is to the curve (in pixels, in radii, in wide radii), one how far along it, one how
+    long the stroke is there; then the K columns that are neither coordinates nor colour, the same everywhere.
+
+    Args:
+        renderer: One whose strokes follow curves.
     """
 
     def __init__(self, renderer: Renderer):
         super().__init__()
         self.renderer = renderer
-        names = renderer.actions.columns
-        self.rest = [i for i, n in enumerate(names) if n[0] not in "xy" and n not in ("red", "green", "blue")]
+        self.rest = shapeless(renderer.actions)
         self.radii = [renderer.actions[n] for n in renderer.lengths]
         self.maps = GUIDES + len(self.rest)
 
     def forward(self, action: Tensor) -> Tensor:
+        """Actions (B, A) to maps (B, GUIDES + K, GRID, GRID)."""
         points = self.renderer.curves(action)
         radii = action[:, self.radii] * self.renderer.MAX_RADIUS  # type: ignore[attr-defined]
         first, last = radii[:, 0], radii[:, -1]
         distance, t = curve_distance(points.flatten(1), 0 * first, 0 * last, GRID, GRID)
         r = SIDE * torch.lerp(first[:, None, None], last[:, None, None], t) + 0.5
         p0, p1, p2 = points[..., None, None, :].unbind(1)
-        speed = (
-            (2 * (1 - t[..., None]) * (p1 - p0) + 2 * t[..., None] * (p2 - p1)).square().sum(-1).clamp_min(1e-6).sqrt()
-        )
+        u = t[..., None]
+        speed = (2 * (1 - u) * (p1 - p0) + 2 * u * (p2 - p1)).square().sum(-1).clamp_min(1e-6).sqrt()
         distance = distance * (SIDE / GRID)
         near = [torch.exp(-0.5 * (distance / width).square()) for width in (1.5, r, 2.5 * r)]
         rest = action[:, self.rest, None, None].expand(-1, -1, GRID, GRID)
@@ -60,10 +71,15 @@ class Guide(nn.Module):
 
 
 class Generator(nn.Module):
-    """Maps of a stroke (B, M, GRID, GRID), and grain, to its opacity (B, SIDE, SIDE) (§2.3).
+    """Maps of a stroke, and grain, to its opacity (§2.3).
 
-    grain: a fixed pattern of noise at three scales, from which the bristles' texture is made; the paper injects no noise into the input, so
-    it is the same for every stroke. With ``noise`` it is drawn anew for each.
+    The grain is a fixed pattern of noise at three scales, of which the bristles' texture is made. The paper gives the
+    generator no noise, so it is the same for every stroke.
+
+    Args:
+        maps: Number of maps, M.
+        width: Channels.
+        noise: Whether the grain is drawn anew for each stroke.
     """
 
     def __init__(self, maps: int, width: int = 32, noise: bool = False):
@@ -84,6 +100,7 @@ class Generator(nn.Module):
         nn.init.constant_(last.bias, -3.0)  # mostly paper
 
     def forward(self, maps: Tensor) -> Tensor:
+        """Maps (B, M, GRID, GRID) to opacity (B, SIDE, SIDE)."""
         pattern = grain(len(maps), maps.device) if self.noise else self.grain.expand(len(maps), -1, -1, -1)
         return self.net(torch.cat([maps, F.pixel_unshuffle(pattern, 2).to(maps.dtype)], 1)).float().sigmoid()[:, 0]
 
@@ -102,18 +119,28 @@ def grain(n: int, device: torch.device | None = None) -> Tensor:
 
 
 class Critic(nn.Module):
-    """A stroke's opacity (B, 1, SIDE, SIDE), seen with the maps of its action, to a score (B, 1): the mean over patches."""
+    """Judges strokes, seen with the maps of their actions: a score, the mean over patches.
+
+    Args:
+        maps: Number of maps, M.
+        width: Channels of the first convolution.
+    """
 
     def __init__(self, maps: int, width: int = 32):
         super().__init__()
         self.net = nn.Sequential(convolutions(4 + maps, width, 2 * width, 4 * width), nn.Conv2d(4 * width, 1, 3))
 
     def forward(self, ink: Tensor, maps: Tensor) -> Tensor:
+        """Opacity (B, 1, SIDE, SIDE) and maps (B, M, GRID, GRID) to scores (B, 1)."""
         return self.net(torch.cat([F.pixel_unshuffle(ink, 2), maps], 1)).flatten(1).mean(1, keepdim=True)
 
 
 class StrokeEncoder(nn.Module):
-    """Half of a variational autoencoder (§2.2): strokes' opacity (B, 1, SIDE, SIDE) to latent vectors."""
+    """Half of a variational autoencoder (§2.2): strokes' opacity (B, 1, SIDE, SIDE) to latent vectors.
+
+    Args:
+        latent: Numbers in a vector.
+    """
 
     def __init__(self, latent: int = 64):
         super().__init__()
@@ -126,7 +153,12 @@ class StrokeEncoder(nn.Module):
 
 
 class StrokeDecoder(nn.Module):
-    """The other half: latent vectors to strokes' opacity; and a network from actions to latent vectors (§2.2)."""
+    """The other half: latent vectors to strokes' opacity; and a network from actions to latent vectors (§2.2).
+
+    Args:
+        columns: Of an action, those that the opacity depends on.
+        latent: Numbers in a vector.
+    """
 
     def __init__(self, columns: int, latent: int = 64):
         super().__init__()
@@ -143,3 +175,53 @@ class StrokeDecoder(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         """Latent vectors (B, latent) to opacity (B, SIDE, SIDE)."""
         return self.decoder(z).float().sigmoid()[:, 0]
+
+
+class AgentNet(nn.Module):
+    """The image, the canvas so far and the last action to the next action, by an LSTM (§3).
+
+    Args:
+        actions: Columns of a stroke, A.
+        channels: Of the images, C.
+        size: Side of the images and of the canvas in pixels, S.
+        width: Units of the LSTM; the towers that look at image and canvas have a sixth as many channels.
+    """
+
+    def __init__(self, actions: int, channels: int, size: int, width: int = 192):
+        super().__init__()
+        self.image, self.canvas = tower(channels, size, width, width // 6), tower(3, size, width, width // 6)
+        self.last = nn.Linear(actions, width)
+        self.core = nn.LSTMCell(width, width)
+        self.out = nn.Linear(width, actions)
+
+    def forward(
+        self, image: Tensor, canvas: Tensor | None, last: Tensor, state: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """One step.
+
+        Args:
+            image: ``self.image`` of the images: (B, width).
+            canvas: (B, 3, S, S); None for an agent that does not look at it.
+            last: The last action, (B, A).
+            state: Of the LSTM; None at the first step.
+
+        Returns:
+            The action (B, A) in [0, 1], and the LSTM's next state.
+        """
+        seen = image + self.last(last) if canvas is None else image + self.canvas(canvas) + self.last(last)
+        state = self.core(F.relu(seen), state)
+        return self.out(state[0]).float().sigmoid(), state
+
+
+class PairCritic(nn.Sequential):
+    """A canvas and its image, each (B, 3, S, S), to a score (B, 1).
+
+    Args:
+        size: S, a multiple of 16.
+    """
+
+    def __init__(self, size: int):
+        super().__init__(nn.PixelUnshuffle(2), convolutions(24, 32, 64, 128), nn.Conv2d(128, 1, size // 16))
+
+    def forward(self, canvas: Tensor, image: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(torch.cat([canvas, image], 1)).flatten(1)

@@ -10,45 +10,53 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 
-from datamodules import StoredStrokes
-from datamodules.stored import columns, painted
+from datamodules import StoredStrokes, stored
 from renderers import Renderer
 from zoo.base.painter import Painter
+from zoo.base.progress import fraction_done
 from zoo.neural_painter.adversarial import Adversarial
 from zoo.neural_painter.networks import SIDE, Critic, Generator, Guide, StrokeDecoder, StrokeEncoder
 
 
 def roughness(pictures: Tensor) -> Tensor:
-    """Sum of the absolute Laplacians of pictures (B, C, H, W), in grey."""
+    """The sum of the absolute Laplacians of pictures (B, C, H, W), in grey: a number."""
     kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], device=pictures.device)
     return F.conv2d(pictures.float().mean(1, keepdim=True), kernel[None, None]).abs().sum()
 
 
 class Texture(Metric):
-    """How rough painted strokes are, as a share of the real ones' roughness: 1 is right, less is smudged."""
+    """How rough painted strokes are, as a fraction of the real ones' roughness: 1 is right, less is smudged."""
 
     full_state_update = False
-    made: Tensor
+    painted: Tensor
     real: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("made", "real"):
+        for name in ("painted", "real"):
             self.add_state(name, torch.tensor(0.0), dist_reduce_fx="sum")
 
-    def update(self, made: Tensor, real: Tensor) -> None:
-        self.made += roughness(made)
+    def update(self, painted: Tensor, real: Tensor) -> None:
+        """Take in pictures (B, C, H, W) of the painter and of what it imitates."""
+        self.painted += roughness(painted)
         self.real += roughness(real)
 
     def compute(self) -> Tensor:
-        return self.made / self.real.clamp_min(1e-9)
+        """The fraction, a number."""
+        return self.painted / self.real.clamp_min(1e-9)
 
 
 class NeuralPainter(Painter):
-    """A painter that learns a stroke's opacity at 64²; its colour is laid on by the blend (facts: m·rgb + (1 − m)·canvas).
+    """A painter that learns a stroke's opacity m at 64²; the blend gives it a colour: m · rgb + (1 - m) · canvas.
 
     To implement: :meth:`ink` and a training step. Batches come from ``datamodules.StoredStrokes``.
-    renderer: one whose strokes have a colour and an opacity, and whose curve is known (``curves``). ValueError otherwise.
+
+    Args:
+        renderer: Name of one whose strokes have a colour, an opacity and a curve.
+        lr: Learning rate of Adam.
+
+    Raises:
+        ValueError: For strokes without a curve.
     """
 
     learns_from = StoredStrokes
@@ -70,8 +78,8 @@ class NeuralPainter(Painter):
             and (data.renderer.name, data.image_size) != (self.name, SIDE)
         ):
             raise ValueError(
-                f"{data.path} holds strokes of {data.renderer.name!r} at {data.image_size}²; this painter learns those of {self.name!r}"
-                f" at {SIDE}²: change --data.folder or --model.renderer"
+                f"{data.path} holds strokes of {data.renderer.name!r} at {data.image_size}²; this painter learns those"
+                f" of {self.name!r} at {SIDE}²: change --data.folder or --model.renderer"
             )
 
     @abstractmethod
@@ -81,39 +89,44 @@ class NeuralPainter(Painter):
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
         ink = self.ink(action)
         if canvas.shape[-2:] != ink.shape[-2:]:
-            ink = F.interpolate(ink[:, None], canvas.shape[-2:], mode="bilinear", align_corners=False, antialias=True)[
-                :, 0
-            ].clamp(0, 1)
-        return painted(self.imitates, canvas, action, ink)
+            size = canvas.shape[-2:]
+            ink = F.interpolate(ink[:, None], size, mode="bilinear", align_corners=False, antialias=True)
+            ink = ink[:, 0].clamp(0, 1)
+        return stored.painted(self.imitates, canvas, action, ink)
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
         super().evaluate_batch(batch)
-        made = self.paint(batch["canvas"], batch["action"]).float()
+        painted = self.paint(batch["canvas"], batch["action"]).float()
         with torch.autocast(self.device.type, enabled=False):
-            self.ssim.update(made, batch["next"])
-            self.texture.update(made, batch["next"])
+            self.ssim.update(painted, batch["next"])
+            self.texture.update(painted, batch["next"])
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
         super().validation_step(batch, index)
-        self.log_dict(
-            {"val/ssim": self.ssim, "val/texture": self.texture}, prog_bar=True, batch_size=len(batch["action"])
-        )
+        figures = {"val/ssim": self.ssim, "val/texture": self.texture}
+        self.log_dict(figures, prog_bar=True, batch_size=len(batch["action"]))
 
     def test_step(self, batch: dict[str, Tensor], index: int) -> None:
-        """test/mse, unpainted_mse: as for any painter. test/ssim; test/texture: see :class:`Texture`."""
+        """Log test/mse and unpainted_mse, as any painter does; test/ssim; and test/texture, see :class:`Texture`."""
         super().test_step(batch, index)
         self.log_dict({"test/ssim": self.ssim, "test/texture": self.texture}, batch_size=len(batch["action"]))
 
 
 class NeuralPainterVAE(NeuralPainter):
-    """Two networks (§2.2): an autoencoder of strokes, and one from actions to its latent vectors; trained side by side, the second on what
-    the first has come to, without a say in it.
+    """Two networks (§2.2): an autoencoder of strokes, and one from actions to its latent vectors.
 
-    latent: size of those. ink_weight: how much more inked pixels weigh in the autoencoder's error, for the first third of the training.
-    floor: of the divergence, for each latent number. A published checkpoint has no encoder; learning goes on with a new one.
+    They are trained side by side: the second on the latent vectors that the first has now, without a say in them.
+    A published checkpoint has no encoder; if learning goes on from it, it begins with a new one.
+
+    Args:
+        renderer: Name of the renderer to imitate.
+        latent: Numbers in a latent vector.
+        ink_weight: How much more inked pixels weigh in the autoencoder's error, for the first third of the training.
+        floor: Least Kullback-Leibler divergence that counts, for each latent number, in nats.
+        lr: Learning rate of Adam.
     """
 
-    unpublished = ("encoder.",)  # what of a training checkpoint painting does not need
+    unpublished = ("encoder.",)
 
     def __init__(
         self, renderer: str = "mypaint", latent: int = 64, ink_weight: float = 9.0, floor: float = 0.5, lr: float = 1e-3
@@ -121,7 +134,7 @@ class NeuralPainterVAE(NeuralPainter):
         super().__init__(renderer, lr)
         self.save_hyperparameters()
         self.ink_weight, self.floor = ink_weight, floor
-        self.keep = columns(self.imitates)
+        self.keep = stored.columns(self.imitates)
         self.net = StrokeDecoder(len(self.keep), latent)
 
     def configure_model(self) -> None:
@@ -132,23 +145,30 @@ class NeuralPainterVAE(NeuralPainter):
         return self.net.decode(self.net.predictor(action[:, self.keep]))
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """train/error: summed squared error; train/kl: divergence; train/z: mean squared error of the latent vectors from actions."""
-        ink, steps = batch["ink"], self.trainer.estimated_stepping_batches
+        """Log train/error, the squared error summed over a stroke's pixels; train/kl, the divergence; train/z, the mean
+        squared error of the latent vectors that come from actions."""
+        ink = batch["ink"]
         mean, log_variance = self.encoder(ink)
         z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
-        weight = 1 + (self.ink_weight if self.trainer.global_step < steps / 3 else 0.0) * (ink > 0)
+        weight = 1 + (self.ink_weight if fraction_done(self) < 1 / 3 else 0.0) * (ink > 0)
         error = ((self.net.decode(z)[:, None] - ink).square() * weight).sum((1, 2, 3)).mean()
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
-        found = F.mse_loss(self.net.predictor(batch["action"][:, self.keep]).float(), mean.detach())
-        self.log_dict({"train/error": error, "train/kl": kl, "train/z": found}, prog_bar=True)
-        return error + kl.clamp_min(self.floor * mean.shape[1]) + found
+        latent = F.mse_loss(self.net.predictor(batch["action"][:, self.keep]).float(), mean.detach())
+        self.log_dict({"train/error": error, "train/kl": kl, "train/z": latent}, prog_bar=True)
+        return error + kl.clamp_min(self.floor * mean.shape[1]) + latent
 
 
 class NeuralPainterGAN(Adversarial, NeuralPainter):
-    """An action-conditioned Wasserstein GAN (§2.3): the generator gets the action, no noise; the critic judges (stroke, action) pairs.
+    """An action-conditioned Wasserstein GAN (§2.3): the critic judges (stroke, action) pairs.
 
-    width: of the generator. noise: give it fresh noise for each stroke. fidelity: weight of the mean squared error beside the critic's
-    judgement; inked pixels weigh ``ink_weight`` more in it for the first half. warm: share of the steps before the critic is listened to.
+    Args:
+        renderer: Name of the renderer to imitate.
+        width: Channels of the generator.
+        noise: Whether the generator gets fresh noise for each stroke; if not, it sees the action alone.
+        fidelity: Weight of the mean squared error of the opacity, beside the critic's judgement.
+        ink_weight: How much more inked pixels weigh in that error, for the first half of the training run.
+        warm: Fraction of the training run before the critic is listened to; 1 for no critic.
+        lr: Learning rate of Adam.
     """
 
     def __init__(
@@ -174,10 +194,10 @@ class NeuralPainterGAN(Adversarial, NeuralPainter):
         return self.net(self.guide(action))
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """train/critic: what the critic tells real from painted by. train/mse: of the opacity."""
+        """Log train/critic, by how much the critic tells real strokes from painted ones; train/mse, of the opacity."""
         ink, maps = batch["ink"], self.guide(batch["action"])
-        made = self.net(maps)[:, None]
-        critics, painters = self.game(ink, made, maps)
+        painted = self.net(maps)[:, None]
+        critics, painters = self.game(ink, painted, maps)
         weight = 1 + (self.ink_weight if self.done() < 0.5 else 0.0) * (ink > 0)
-        self.log("train/mse", F.mse_loss(made, ink), prog_bar=True)
-        return critics + painters + self.fidelity * ((made - ink).square() * weight).mean()
+        self.log("train/mse", F.mse_loss(painted, ink), prog_bar=True)
+        return critics + painters + self.fidelity * ((painted - ink).square() * weight).mean()

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor
 
 from datamodules.ink import Ink
 from renderers import Renderer
 from zoo.base.ink_distance import excess, points_on, precision, recall, width_error
+from zoo.base.progress import fraction_done, training_steps
 
 
 @dataclass(frozen=True)
 class Distance:
-    """Two phases in one run: at first a drawer learns by the distance alone, then by the pixels, with a little of the
-    distance beside them. See ``zoo.base.ink_distance``.
+    """Two phases in one run. First the drawer learns by the distance alone (see zoo.base.ink_distance): nothing is
+    painted, and it does not look at its canvas. Then it learns by pixels, with a little of the distance beside them.
 
     Args:
         share: Which part of the training's steps the first phase takes, from the start.
         lr: Learning rate of the first phase; the second has the drawer's own.
         clip: Longest gradient of the first phase; the second has the trainer's.
-        sigma: Reach in pixels, at the start and at the end of the first phase: it falls geometrically.
+        sigma: Reach in pixels of image_size, at the start and at the end of the first phase. It falls geometrically;
+            the second phase keeps it.
         precision: Weight of the curves' way off the ink, at the start and at the end of the first phase.
         length: Weight of the curves' length in all, in the first phase and in the second.
         free: Curves may be this many times as long as the ink, at no cost.
@@ -52,10 +59,10 @@ class Distance:
         return progress < self.share
 
     def rate(self, step: int, steps: int, lr: float) -> float:
-        """The learning rate of a step, as a share of ``lr``.
+        """The learning rate of a step, as a fraction of ``lr``.
 
-        Each phase warms up over 2 % of its steps. The first falls to 3/10, or to nothing where there is no second; the
-        second to nothing.
+        Each phase warms up over 2 % of its steps. The first falls to 3/10, since it ends far from the second's goal (to
+        nothing where there is no second), the second to nothing.
         """
         first = max(1, math.ceil(self.share * steps))
         begun, length = (0, first) if step < first else (first, max(1, steps - first))
@@ -76,6 +83,13 @@ class Distance:
         Returns:
             The loss, and of it the mean precision and recall.
         """
+        with torch.autocast(strokes.device.type, enabled=False):  # bfloat16 would round points to a quarter of a pixel
+            return self.float32_loss(renderer, strokes.float(), ink, progress)
+
+    def float32_loss(
+        self, renderer: Renderer, strokes: Tensor, ink: Ink, progress: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """:meth:`loss`, without autocast."""
         height, width = ink.ridge.shape[-2:]
         points = points_on(renderer.curves(strokes) * strokes.new_tensor([width, height]))
         done = min(1.0, progress / self.share)
@@ -89,3 +103,44 @@ class Distance:
             return loss + self.width * width_error(widths, ink).mean(), off, missed
         left = (1 - progress) / (1 - self.share)
         return loss * (self.beside[1] + (self.beside[0] - self.beside[1]) * left), off, missed
+
+
+class LearnsByDistance(LightningModule):
+    """A drawer whose training may begin with the distance: each phase has its own learning rate and longest gradient.
+
+    Attributes:
+        distance: How; None for a drawer that learns from pixels alone.
+        lr: Learning rate of the pixels.
+    """
+
+    distance: Distance | None
+    lr: float
+
+    @property
+    def by_distance_alone(self) -> bool:
+        """Whether this step belongs to the first phase."""
+        return self.distance is not None and self.distance.alone(fraction_done(self))
+
+    def nothing(self) -> Tensor:
+        """0, with a gradient of 0 for every parameter: where some are not used, other processes wait for one."""
+        return torch.stack([0 * p.sum() for p in self.parameters()]).sum()
+
+    def configure_optimizers(self) -> Any:
+        if self.distance is None:
+            return super().configure_optimizers()
+        if training_steps(self) == float("inf"):
+            raise ValueError(
+                "learning by distance takes a fraction of the training run, so it needs an end: set --trainer.max_steps"
+            )
+        optimizer = torch.optim.Adam(self.parameters(), self.lr)
+        rate = partial(self.distance.rate, steps=int(training_steps(self)), lr=self.lr)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        if self.distance is not None and self.by_distance_alone:
+            self.trainer.precision_plugin.clip_gradients(optimizer, self.distance.clip, GradClipAlgorithmType.NORM)
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
