@@ -12,8 +12,8 @@ import zoo
 from datamodules import ink as inks
 from datamodules.ink import Ink, measured
 from zoo.base import ink_distance
-from zoo.base.ink_distance import excess, points_on, precision, recall, spread, width_error
 from zoo.base.distance import Distance
+from zoo.base.ink_distance import excess, points_on, precision, recall, spread, width_error
 
 
 def page(size=32, **bars):
