@@ -189,6 +189,19 @@ def test_it_falls_where_a_curve_comes_nearer_and_a_blank_page_asks_for_short_cur
     assert float(recall(points_on(long), blank, 4.0)) == float(precision(points_on(long), blank, 4.0)) == 0
 
 
+def test_autocast_does_not_round_places_in_pixels():
+    """In bfloat16 the points of a short stroke are one place, and it would never learn to grow."""
+    renderer, ink = renderers.get("bezier-width"), measured(PAGES["bar"])
+    strokes = renderer.actions.random(1, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    gradients = []
+    for mixed in (False, True):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            loss, _, _ = Distance().loss(renderer, strokes, ink, 0.5)
+        gradients.append(torch.autograd.grad(loss, strokes)[0])
+    torch.testing.assert_close(*gradients)
+
+
 # --- which renderers have curves ---
 
 

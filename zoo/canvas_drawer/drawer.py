@@ -133,7 +133,7 @@ class CanvasDrawer(LearnsByDistance, HintDrawer):
 
     def way(self) -> Callable[[Lesson], tuple[Tensor, Rollout]]:
         """How it learns at this point of the training."""
-        if self.distance is not None and self.distance.alone(self.done):
+        if self.by_distance_alone:
             return self.by_distance
         if self.teaching.teacher and self.done < self.teaching.share:
             return self.taught
