@@ -1,8 +1,9 @@
 """Feed damaged files to every parser: python benchmarks/fuzz.py [--minutes M] [PARSER…]
 
-A parser may read the file or raise its own error. Anything else (another exception, more than SECONDS, more than MEMORY) is a finding;
-Hypothesis makes it small, and it is written to --findings. Files start from good ones: bytes are changed, cut, doubled; what is packed
-(gzip, zip, PNG) is also changed inside and packed again; JSON has parts replaced by any other JSON.
+A parser may read the file or raise its own error. Anything else (another exception, more than SECONDS, more than
+MEMORY) is a finding; Hypothesis makes it small, and it is written to --findings. Files start from good ones: bytes are changed,
+cut, doubled; what is packed (gzip, zip, PNG) is also changed inside and packed again; JSON has parts replaced by any
+other JSON.
 """
 
 from __future__ import annotations
@@ -29,8 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, given, seed, settings, strategies as st
 from methods import sketches
 from PIL import Image
 
@@ -88,7 +88,7 @@ anything = st.recursive(
 
 
 def replaced(value: Any, changes: list[tuple[list[int], Any]]) -> Any:
-    """JSON with the part that each list of numbers leads to replaced, or taken out where the new value is the string ``gone``."""
+    """JSON with the parts that lists of numbers lead to replaced, or taken out where the new value is ``gone``."""
     value = copy.deepcopy(value)
     for path, new in changes:
         parent, key, here = None, None, value
@@ -130,7 +130,7 @@ def mended(png: bytes) -> bytes:
 
 @dataclass
 class Parser:
-    """parse(path) reads a file; good: to start from; pack: from what is damaged to the file; errors: what may be raised."""
+    """parse(path) reads a file; good: to start from; pack: what is damaged as a file; errors: what may be raised."""
 
     ending: str
     parse: Callable[[Path], Any]
@@ -234,7 +234,8 @@ def parsers() -> dict[str, Parser]:
         + struct.pack("<H2B2B", 2, 5, 5, 9, 90)
     )
     svg = (
-        b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><g transform="scale(2)"><path d="M1 1C2 2 3 4 5 6L9 9Z"/></g>'
+        b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">'
+        b'<g transform="scale(2)"><path d="M1 1C2 2 3 4 5 6L9 9Z"/></g>'
         b'<circle cx="4" cy="4" r="2"/><polyline points="1,2 3,4"/></svg>'
     )
     names = ("train.npy", "valid.npy", "test.npy")
@@ -396,7 +397,8 @@ def main() -> int:
     for name, (tried, read) in totals.items():
         print(f"| {name} | {tried:,} | {read:,} | {tried - read:,} | {'; '.join(sorted(found[name])) or 'none'} |")
     print(
-        f"{sum(t for t, _ in totals.values()):,} files in {args.minutes:g} minutes, {sum(map(len, found.values()))} findings"
+        f"{sum(t for t, _ in totals.values()):,} files in {args.minutes:g} minutes,"
+        f" {sum(map(len, found.values()))} findings"
     )
     return 1 if any(found.values()) else 0
 

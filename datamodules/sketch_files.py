@@ -251,8 +251,7 @@ def read_svg(path: Path, epsilon: float = EPSILON) -> Sketch:
         ModuleNotFoundError: svgelements is not installed (``pip install strokezoo[svg]``).
     """
     try:
-        from svgelements import SVG, Image, Rect, Shape, Text, Use
-        from svgelements import Path as SVGPath
+        from svgelements import SVG, Image, Path as SVGPath, Rect, Shape, Text, Use
     except ImportError as e:
         raise ModuleNotFoundError("reading .svg needs svgelements: pip install 'strokezoo[svg]'") from e
     content = path.read_bytes()

@@ -1,29 +1,21 @@
-"""The public names of the zoo. A method's line is its registration: the classes in it are what a checkpoint may name."""
+"""The public names of the zoo.
+
+A method's line is its registration: the classes in it are what a checkpoint may name.
+"""
 
 from .base.drawer import Drawer as Drawer
+from .base.from_nothing import paint as paint
 from .base.painter import Painter as Painter
-from .canvas_drawer import CanvasDrawer as CanvasDrawer
-from .canvas_drawer import CanvasNetwork as CanvasNetwork
-from .canvas_drawer import rooms as rooms
-from .checkpoints import load as load
-from .checkpoints import names as names
+from .canvas_drawer import CanvasDrawer as CanvasDrawer, CanvasNetwork as CanvasNetwork, rooms as rooms
+from .checkpoints import load as load, names as names
 from .neural_painter import (
     NeuralPainterGAN as NeuralPainterGAN,
-)
-from .neural_painter import (
     NeuralPainterVAE as NeuralPainterVAE,
-)
-from .neural_painter import (
     PainterAgent as PainterAgent,
-)
-from .neural_painter import (
     stylize as stylize,
-)
-from .neural_painter import (
     visualize as visualize,
 )
-from .sara import SARA as SARA
-from .sara import NeuralRenderer as NeuralRenderer
+from .sara import SARA as SARA, NeuralRenderer as NeuralRenderer
 from .sketch_rnn import SketchRNN as SketchRNN
 
 __version__: str

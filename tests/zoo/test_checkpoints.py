@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors.torch import load as from_safetensors
-from safetensors.torch import save as to_safetensors
+from safetensors.torch import load as from_safetensors, save as to_safetensors
 from tiny_files import checkpoints, has_mypaint
 
 import renderers

@@ -26,8 +26,7 @@ import zoo
 from renderers import Drawing
 from zoo.checkpoints import catalogue, loading
 from zoo.checkpoints.methods import classes
-from zoo.cli import main as cli
-from zoo.cli import training
+from zoo.cli import main as cli, training
 
 ROOT = Path(__file__).parent.parent.parent
 

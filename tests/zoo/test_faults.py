@@ -16,8 +16,7 @@ from pytorch_lightning import Trainer
 import datamodules
 import zoo
 from zoo.cli import main as cli
-from zoo.training import app as training
-from zoo.training import guards
+from zoo.training import app as training, guards
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -209,7 +208,8 @@ def test_a_data_file_that_vanishes(tmp_path, capsys, workers):
         args = ["fit", *QUIET, "--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}", *options]
         assert cli.main([*args, f"--data.workers={workers}"]) == 1
     error = capsys.readouterr().err
-    assert "no file" in error and "017.png" in error
+    assert "no file" in error
+    assert "017.png" in error
     assert "Traceback" not in error
 
 

@@ -24,7 +24,7 @@ def scene():
 def test_the_error_falls_and_each_image_moves_as_it_would_alone(scene):
     exact, smooth, blank, strokes, target = scene
     errors = []
-    moved = descend(smooth, blank, strokes, target, 30, watch=lambda step, error: errors.append(error))
+    moved = descend(smooth, blank, strokes, target, 30, watch=lambda step, error, best: errors.append(error))
     assert len(errors) == 31
     before, after = ((exact.render(s, 32) - target).square().mean((1, 2, 3)) for s in (strokes, moved))
     assert (after < 0.5 * before).all()

@@ -19,10 +19,8 @@ from zoo.base.tiling import Windows, worst_of_each_part
 from zoo.checkpoints.methods import arguments
 from zoo.sara import painting
 from zoo.sara.networks import Actor, Critic, Discriminator, Rasteriser, folded
-from zoo.sara.replay import KEPT as REPLAY
-from zoo.sara.replay import Episode, Replay, Transitions
-from zoo.training import app as training
-from zoo.training import guards
+from zoo.sara.replay import KEPT as REPLAY, Episode, Replay, Transitions
+from zoo.training import app as training, guards
 from zoo.training.export import export, restore
 
 

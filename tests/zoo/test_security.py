@@ -1,4 +1,5 @@
-"""Hostile files: each is refused with one clear error, runs nothing, reads nothing that it should not, and takes little memory and time."""
+"""Hostile files: each is refused with one clear error, runs nothing, reads nothing that it should not, and takes
+little memory and time."""
 
 import gzip
 import hashlib
@@ -175,7 +176,7 @@ def test_deeply_nested_json(tmp_path):
 
 
 def test_weights_for_a_painter_of_its_own_choosing(tmp_path, trap):
-    """A drawer's config may name the painter that it learned through. It is loaded like any other, and only for training."""
+    """A drawer's config may name the painter that it learned through: loaded like any other, and only for training."""
     evil = folder(tmp_path, pickle.dumps(Evil(trap)))
     model = zoo.CanvasDrawer(image_size=16, steps=1, painter=str(evil))
     loaded = zoo.load(loading.save(model, tmp_path / "drawer"))

@@ -97,7 +97,7 @@ class Drawer(LightningModule, ABC):
         return self._smooth.on(self.device)
 
     def wanted(self, images: Tensor) -> Tensor:
-        """Images (B, C, S, S) as the renderer should paint them, (B, C', S, S): grey ones in the renderer's channels."""
+        """Images (B, C, S, S) as the renderer should paint them, (B, C', S, S), in its channels."""
         return images.expand(-1, self.exact.channels, -1, -1)
 
     def refined(self, images: Tensor, strokes: list[Tensor], steps: int, canvas: Tensor | None = None) -> list[Tensor]:

@@ -53,8 +53,13 @@ def pil_to_array(image: Image.Image) -> np.ndarray:
 def read(image: Any, channels: int) -> Tensor:
     """Any image as float32 (1, channels, H, W) in [0, 1].
 
-    image: a path, ``sample:NAME``, a PIL image, an array (H, W), (H, W, 3) or (H, W, 4), or a tensor (C, H, W); arrays and tensors are
-    uint8 or floats in [0, 1]. Raises ImageError for anything else, and for images with a side below 8 pixels.
+    Args:
+        image: A path, ``sample:NAME``, a PIL image, an array (H, W), (H, W, 3) or (H, W, 4), or a tensor (C, H, W);
+            arrays and tensors are uint8, or floats in [0, 1].
+        channels: 1 or 3.
+
+    Raises:
+        ImageError: For anything else, and for images with a side below 8 pixels.
     """
     if isinstance(image, (str, os.PathLike)):
         name = os.fspath(image)
@@ -104,9 +109,16 @@ INKS = ("auto", "light", "dark", "lines")
 
 
 def inked(image: Tensor, ink: str = "auto") -> Tensor:
-    """A grey image (1, 1, H, W) in [0, 1] as light ink on dark. ink: what of it is ink: ``light``, ``dark``, or a photograph's ``lines``.
+    """A grey image as light ink on dark.
 
-    ``auto``: lines if more than a third of the pixels are neither light nor dark, else the rarer of light and dark (by the median).
+    Args:
+        image: (1, 1, H, W) in [0, 1].
+        ink: Which part of the image counts as ink: what is ``light`` or ``dark`` in it, or a photograph's ``lines``.
+            ``auto``: lines if more than a third of the pixels are neither light nor dark, else the rarer of light and
+            dark (by the median).
+
+    Raises:
+        ValueError: For another word.
     """
     if ink not in INKS:
         raise ValueError(f"ink is {ink!r}; expected {', '.join(INKS)}")
@@ -117,9 +129,14 @@ def inked(image: Tensor, ink: str = "auto") -> Tensor:
 
 
 def trace(ink: Tensor, threshold: float = 0.35) -> list[np.ndarray]:
-    """Centre lines of what is inked in a picture (H, W) in [0, 1] (1: ink), as polylines (k, 2) of pixel positions x, y.
+    """Centre lines of a drawing, each followed from a free end where there is one, straight on where lines cross.
 
-    Each is followed from a free end where there is one, straight on where lines cross.
+    Args:
+        ink: (H, W) in [0, 1]; 1 is ink.
+        threshold: More than this counts as ink.
+
+    Returns:
+        Polylines (k, 2) of pixel positions x, y.
     """
     from skimage.morphology import skeletonize
 

@@ -19,8 +19,18 @@ class AddCoords(nn.Module):
 
 
 def tower(channels: int, image_size: int, features: int, width: int = 64, halvings: int = 1) -> nn.Sequential:
-    """(B, channels, S, S) -> (B, features): 4×4 pixels to a channel block, a coordinate layer, a convolution of 32 channels, ``halvings``
-    of ``width`` channels that halve the sides, one linear layer. S = image_size, a multiple of 4 · 2^halvings."""
+    """A small network from images (B, channels, S, S) to features (B, features).
+
+    4 × 4 pixels become channels, then come a coordinate layer, a convolution of 32 channels, ``halvings`` convolutions
+    that halve the sides, and one linear layer.
+
+    Args:
+        channels: Of the images.
+        image_size: S, a multiple of 4 · 2^halvings.
+        features: Of the output.
+        width: Channels of the convolutions that halve the sides.
+        halvings: Their number.
+    """
     halves = [
         m for k in range(halvings) for m in (nn.Conv2d(width if k else 32, width, 3, stride=2, padding=1), nn.ReLU())
     ]
@@ -36,7 +46,10 @@ def tower(channels: int, image_size: int, features: int, width: int = 64, halvin
 
 
 class TReLU(nn.Module):
-    """max(x, a), the threshold a learned from 0 (Xiang & Li, 2017: with weight normalisation, in place of batch normalisation)."""
+    """max(x, a), the threshold a learned from 0 (Xiang & Li, 2017).
+
+    With weight normalisation it takes the place of batch normalisation.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,9 +60,15 @@ class TReLU(nn.Module):
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
-    """Mean of (|gradient of the critic| - 1)² at random points between real and fake (B, C, H, W) (Gulrajani et al., 2017); a number.
+    """The gradient penalty of a Wasserstein critic (Gulrajani et al., 2017, equation 3), without its weight.
 
-    critic: (B, C, H, W) -> (B,) or (B, 1).
+    Args:
+        critic: Pictures (B, C, H, W) to scores (B,) or (B, 1).
+        real: (B, C, H, W).
+        fake: (B, C, H, W).
+
+    Returns:
+        The mean of (|gradient of the critic| - 1)² at random points between real and fake, a number.
     """
     share = torch.rand(len(real), 1, 1, 1, device=real.device)
     between = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_()

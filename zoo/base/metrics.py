@@ -7,8 +7,12 @@ from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMe
 
 
 def pictures() -> MetricCollection:
-    """Of pictures (B, C, H, W) in [0, 1] and their targets: ``mse``, per pixel; ``psnr`` of the mean of all squared errors, in dB; ``ssim``
-    (Wang et al., 2004: a Gaussian window of 11 × 11), the mean over the pictures. All ranks together under DDP."""
+    """The metrics of pictures (B, C, H, W) in [0, 1] against their targets, over all ranks under DDP.
+
+    Returns:
+        ``mse``, per pixel; ``psnr`` of the mean of all squared errors, in dB; ``ssim``, the mean over the pictures
+        (Wang et al., 2004, with a Gaussian window of 11 × 11).
+    """
     return MetricCollection(
         {
             "mse": MeanSquaredError(),

@@ -17,10 +17,14 @@ from zoo.base.progress import training_steps
 
 
 class Painter(LightningModule, Renderer):
-    """A network that imitates a renderer, and is one: it shares the other's action space, and its :meth:`paint` has gradients.
+    """A network that imitates a renderer, and is one: the same action space, and a :meth:`paint` with gradients.
 
-    To implement: :meth:`paint` and a training step. Batches come from ``datamodules.Strokes`` or ``datamodules.StoredStrokes``.
-    renderer: name of the renderer to imitate. lr: learning rate of Adam.
+    To implement: :meth:`paint` and a training step. Batches come from ``datamodules.Strokes`` or
+    ``datamodules.StoredStrokes``.
+
+    Args:
+        renderer: Name of the renderer to imitate.
+        lr: Learning rate of Adam.
     """
 
     learns_from: ClassVar[type[PainterData]] = PainterData  # type: ignore[type-abstract]
@@ -70,7 +74,13 @@ class Painter(LightningModule, Renderer):
 
 
 def adam_cosine(module: LightningModule, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> Any:
-    """Adam whose rate rises to ``lr`` over the first 2 % of the steps and falls to nothing (cosine); constant if training has no end."""
+    """Adam with a warm-up and a cosine.
+
+    Args:
+        module: Whose parameters with gradients it moves.
+        lr: The rate after the first 2 % of the steps, from where it falls to nothing; constant if training has no end.
+        betas: Of Adam.
+    """
     fused = not module.trainer.gradient_clip_val  # Lightning clips no gradients of a fused optimiser
     optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr, betas, fused=fused)
     steps = training_steps(module)

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from renderers import Renderer
+from renderers import Overlay, Renderer
 
 FIRST_RATE, LAST_RATE = 0.02, 0.002  # of Adam, in units of a stroke's columns
 GAIN = 0.5  # by how much a stroke must lower the squared error, in pixels, to be kept
 MOST_STEPS = 10_000
+CHUNK = 16  # strokes that are painted at once with gradients
 
 Tie = Callable[[Tensor], Tensor]
 """Strokes (B, T, A) to strokes in which what belongs together is equal, such as the joints of a polyline."""
@@ -24,7 +26,18 @@ def check_refine(refine: int) -> None:
 
 
 def painted(renderer: Renderer, canvas: Tensor, strokes: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Canvases (B, C, H, W) after strokes (B, T, A); mask: (B, T), which of them to paint."""
+    """Canvases (B, C, H, W) after strokes (B, T, A); mask: (B, T), which of them to paint.
+
+    Many strokes with gradients are painted CHUNK at a time and painted again on the way back, so that memory holds a
+    canvas per chunk.
+    """
+    if torch.is_grad_enabled() and strokes.shape[1] > CHUNK:
+        for t in range(0, strokes.shape[1], CHUNK):
+            part = None if mask is None else mask[:, t : t + CHUNK]
+            canvas = checkpoint(painted, renderer, canvas, strokes[:, t : t + CHUNK], part, use_reentrant=False)
+        return canvas
+    if mask is None and isinstance(renderer, Overlay):
+        return renderer.paint_all(canvas, strokes)
     for t in range(strokes.shape[1]):
         after = renderer.paint(canvas, strokes[:, t])
         canvas = after if mask is None else torch.where(mask[:, t, None, None, None], after, canvas)
@@ -40,7 +53,7 @@ def descend(
     mask: Tensor | None = None,
     least: Mapping[str, float] | None = None,
     tie: Tie | None = None,
-    watch: Callable[[int, float], None] | None = None,
+    watch: Callable[[int, float, Tensor], None] | None = None,
 ) -> Tensor:
     """Move strokes down the gradient of the squared error, all of an image's at once, by Adam with a falling rate.
 
@@ -53,7 +66,7 @@ def descend(
         mask: Which strokes are painted, (B, T); None for all.
         least: The least value of some columns by name, such as a thickness below which a stroke is a hair.
         tie: Keeps equal what belongs together.
-        watch: Called after each step with its number and the mean squared error per pixel.
+        watch: Called after each step with its number, the mean squared error per pixel, and the best strokes so far.
 
     Returns:
         The strokes (B, T, A) in [0, 1] of each image's best step.
@@ -74,7 +87,7 @@ def descend(
                 best = torch.where(better[:, None, None], tied, best)
                 lowest = torch.where(better, error, lowest)
             if watch is not None:
-                watch(step, float(error.detach().mean()))
+                watch(step, float(error.detach().mean()), best)
             if step == steps:
                 break
             optimizer.param_groups[0]["lr"] = LAST_RATE + (FIRST_RATE - LAST_RATE) * (1 - step / steps)

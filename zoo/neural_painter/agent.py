@@ -239,7 +239,7 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
         """The loss while the agent learns where the ink is. Columns that no curve depends on, such as pressures, are
         held in the middle."""
         strokes = self.blind_strokes(images)
-        rest = [k for k in shapeless(self.actions) if self.actions.columns[k] not in self.exact.lengths]
+        rest = [k for k in shapeless(self.actions) if self.actions.columns[k] not in self.actions.lengths]
         held = HOLD * (strokes[..., rest] - MIDDLE).square().mean() if rest else 0.0
         return self.distance_loss(strokes, images) + held + self.nothing()
 

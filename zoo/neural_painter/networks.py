@@ -23,7 +23,7 @@ COLOUR = ("red", "green", "blue")
 
 def shapeless(actions: ActionSpace) -> list[int]:
     """Numbers of the columns that are neither coordinates nor colour: pressures, radii, opacities."""
-    return [i for i, n in enumerate(actions.columns) if n[0] not in "xy" and n not in COLOUR]
+    return [actions[n] for n in actions.columns if n not in (*actions.points, *COLOUR)]
 
 
 def mlp(*sizes: int) -> nn.Sequential:

@@ -14,8 +14,7 @@ from zoo.base.drawer import CHUNK, ImageDrawer
 from zoo.base.images import read
 from zoo.base.tiling import boxes, parts, worst
 from zoo.sara.networks import Actor, FoldedActor
-from zoo.sara.painting import Level, check, paint
-from zoo.sara.painting import refine as improve
+from zoo.sara.painting import Level, check, paint, refine as improve
 from zoo.sara.replay import Episode
 
 

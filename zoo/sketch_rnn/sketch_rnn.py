@@ -13,8 +13,7 @@ from datamodules.sketches import Sketches
 from renderers import Drawing
 from zoo.base.options import keep_options, options
 from zoo.checkpoints import load
-from zoo.sketch_rnn.mixture import kl as kl_divergence
-from zoo.sketch_rnn.mixture import reconstruction
+from zoo.sketch_rnn.mixture import kl as kl_divergence, reconstruction
 from zoo.sketch_rnn.networks import Cell, Decoder, Encoder
 from zoo.sketch_rnn.options import KL, Decay, Labels, Measured, Network
 from zoo.sketch_rnn.paper import TABLE_1

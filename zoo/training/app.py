@@ -107,7 +107,10 @@ def started_model(argv: list[str]) -> dict[str, Any] | None:
 
 
 def defaults(cls: Any) -> dict[str, Any]:
-    """The defaults of a class's constructor arguments by name; those in a group as ``group.name``, as the parser has them."""
+    """The defaults of a class's constructor arguments by name.
+
+    Those in a group are called ``group.name``, as the parser has them.
+    """
     flat = dict[str, Any]()
     for name, parameter in inspect.signature(cls).parameters.items():
         default = parameter.default

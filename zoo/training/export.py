@@ -13,8 +13,7 @@ from zoo.checkpoints import catalogue
 from zoo.checkpoints.catalogue import entries, write_entries
 from zoo.checkpoints.entry import CheckpointError
 from zoo.checkpoints.loading import describe, pack, save
-from zoo.checkpoints.methods import arguments as current
-from zoo.checkpoints.methods import classes, method_class
+from zoo.checkpoints.methods import arguments as current, classes, method_class
 
 WRITTEN_BY_HAND = ("data", "metrics", "paper", "deviations", "licence")  # fields that a new training leaves as they are
 
