@@ -1,9 +1,9 @@
 """Feed damaged files to every parser: python benchmarks/fuzz.py [--minutes M] [PARSER…]
 
 A parser may read the file or raise its own error. Anything else (another exception, more than SECONDS, more than
-MEMORY) is a finding; Hypothesis makes it small, and it is written to --findings. Files start from good ones: bytes are changed,
-cut, doubled; what is packed (gzip, zip, PNG) is also changed inside and packed again; JSON has parts replaced by any
-other JSON.
+MEMORY) is a finding; Hypothesis makes it small, and it is written to --findings. Files start from good ones: bytes are
+changed, cut, doubled; what is packed (gzip, zip, PNG) is also changed inside and packed again; JSON has parts replaced
+by any other JSON.
 """
 
 from __future__ import annotations

@@ -189,14 +189,14 @@ def paint(
                     watch(begun + step, total, error, Drawing(best[0], renderer, aspect))
 
         try:
-            for number, (share, width) in enumerate(STAGES):
-                count = strokes - rows.shape[1] if number == len(STAGES) - 1 else max(1, round(share * strokes))
-                count = min(count, strokes - rows.shape[1])
+            for number, (share, size_of_new) in enumerate(STAGES):
+                last, left = number == len(STAGES) - 1, strokes - rows.shape[1]
+                count = left if last else min(left, max(1, round(share * strokes)))
                 if count:
                     with torch.no_grad():
                         canvas = painted(smooth, blank, rows)
-                    rows = torch.cat([rows, started(exact, canvas, target, count, width, generator)], 1)
-                more = steps * (1 + (number == len(STAGES) - 1))
+                    rows = torch.cat([rows, started(exact, canvas, target, count, size_of_new, generator)], 1)
+                more = steps * (1 + last)
                 rows = descend(smooth, blank, rows, target, more, watch=report)
                 begun += more
         except KeyboardInterrupt:

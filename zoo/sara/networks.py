@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from zoo.base.layers import TReLU
+from zoo.base.private import version
 
 GRID = 16  # side of the map that the fully-connected layers end in
 
@@ -224,7 +225,7 @@ class FoldedActor:
     def of(self, actor: Actor) -> Actor:
         """The folded copy. In inference mode changes are not counted, and it is made anew each time."""
         tensors = [*actor.parameters(), *actor.buffers()]
-        weights = [(t.data_ptr(), -1 if t.is_inference() else t._version) for t in tensors]
+        weights = [(t.data_ptr(), version(t)) for t in tensors]
         if self.actor is None or weights != self.weights or tensors[0].is_inference():
             self.actor, self.weights = folded(actor), weights
         return self.actor

@@ -14,6 +14,7 @@ from torch.func import functional_call
 from renderers import Overlay
 from zoo.base.layers import gradient_penalty
 from zoo.base.options import keep_options, options
+from zoo.base.private import copy_all, lerp_all
 from zoo.base.tiling import boxes
 from zoo.sara.agent import Agent
 from zoo.sara.networks import ActionCritic, Actor, Critic, Discriminator
@@ -323,7 +324,7 @@ class SARA(Agent):
         """The target networks take a step of ``tau`` towards their networks."""
         for name in self.slow:
             slow, fast = getattr(self, f"soft_{name}"), getattr(self, name)
-            torch._foreach_lerp_(list(slow.parameters()), [p.detach() for p in fast.parameters()], self.learning.tau)
+            lerp_all(list(slow.parameters()), [p.detach() for p in fast.parameters()], self.learning.tau)
 
     @torch.no_grad()
     def agree(self) -> None:
@@ -331,7 +332,7 @@ class SARA(Agent):
         if self.trainer.world_size > 1:
             figures = [b for name, b in self.named_buffers() if "running_" in name]
             mean = self.trainer.strategy.reduce(torch.cat(figures), reduce_op="mean")
-            torch._foreach_copy_(figures, list(cast(Tensor, mean).split([len(b) for b in figures])))
+            copy_all(figures, cast(Tensor, mean).split([len(b) for b in figures]))
 
     def configure_optimizers(self) -> Any:
         """One Adam, a group for each network: the losses share no gradients, so one step serves all three."""
