@@ -18,7 +18,7 @@ from zoo.base.frozen import Frozen
 from zoo.base.images import read
 from zoo.base.metrics import pictures
 from zoo.base.painter import Painter, adam_cosine
-from zoo.base.refine import check_refine, refined
+from zoo.base.refine import Tie, check_refine, refined
 from zoo.base.tiling import boxes, split
 from zoo.checkpoints import load
 
@@ -100,6 +100,10 @@ class Drawer(LightningModule, ABC):
         """Images (B, C, S, S) as the renderer should paint them, (B, C', S, S), in its channels."""
         return images.expand(-1, self.exact.channels, -1, -1)
 
+    def tie(self, strokes: list[Tensor]) -> Tie | None:
+        """What keeps equal in refining what belongs together in strokes (T_i, A) of each image; None: nothing does."""
+        return None
+
     def refined(self, images: Tensor, strokes: list[Tensor], steps: int, canvas: Tensor | None = None) -> list[Tensor]:
         """Strokes (T_i, A) of images (B, C, S, S), refined (see ``zoo.base.refine``).
 
@@ -111,7 +115,7 @@ class Drawer(LightningModule, ABC):
         """
         target = self.wanted(images)
         canvas = self.exact.blank(len(images), self.image_size, images.device) if canvas is None else canvas
-        return refined(self.exact, self.smooth, canvas, strokes, target, steps, self.least)[0]
+        return refined(self.exact, self.smooth, canvas, strokes, target, steps, self.least, self.tie(strokes))[0]
 
     def prepare(self, image: Tensor) -> Tensor:
         """An image (1, C, side, side) as the drawer looks at it. Keyword arguments are options of :meth:`draw`."""
