@@ -296,6 +296,8 @@ class Sketcher(Drawer):
 
     # --- pictures ---
 
+    refine_rate = 0.003  # less than the width of the pen
+
     def wanted(self, images: Tensor) -> Tensor:
         """Light ink on dark (B, 1, S, S) as the pen draws it: black ink on white paper."""
         return 1 - images
