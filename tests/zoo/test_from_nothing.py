@@ -6,6 +6,7 @@ import torch
 import renderers
 import zoo
 from zoo.base.from_nothing import MOST_STROKES, started, wanted
+from zoo.cli import main as cli
 
 
 @pytest.fixture
@@ -105,3 +106,27 @@ def test_painters_stand_in_where_there_is_no_smooth_form(picture, monkeypatch):
 def test_what_cannot_be_painted(picture, options, message):
     with pytest.raises(ValueError, match=message):
         zoo.paint(picture, **({"renderer": "qbc"} | options))
+
+
+def test_the_command(picture, tmp_path, capsys):
+    from renderers.export.png import to_image
+
+    to_image(picture).save(tmp_path / "a.png")
+    args = [
+        "paint",
+        str(tmp_path / "a.png"),
+        "--renderer",
+        "circle",
+        "--strokes",
+        "5",
+        "--steps",
+        "2",
+        "--detail",
+        "24",
+    ]
+    assert cli.main([*args, "--out", str(tmp_path / "a.json")]) == 0
+    drawing = renderers.Drawing.load(tmp_path / "a.json")
+    assert (drawing.renderer, len(drawing)) == ("circle", int(capsys.readouterr().out.split()[-2]))
+    assert cli.main([*args, "--strokes", "0", "--out", str(tmp_path / "b.svg")]) == 1
+    assert "strokes is 0; expected 1 to 5,000" in capsys.readouterr().err
+    assert not (tmp_path / "b.svg").exists()

@@ -61,7 +61,11 @@ def test_the_file_is_in_the_runs_folder_unless_it_is_said_where(zoo_list, of_ima
 @pytest.mark.parametrize("conditional", [True, False])
 def test_sketches_are_reconstructed_or_sampled(conditional, of_sketches, tmp_path):
     torch.manual_seed(0)
-    model = zoo.SketchRNN(conditional=conditional, encoder_size=4, decoder_size=4, z_size=2, mixtures=2, n_max=12)
+    model = zoo.SketchRNN(
+        conditional=conditional,
+        network={"encoder_size": 4, "decoder_size": 4, "z_size": 2, "mixtures": 2},
+        measured={"n_max": 12},
+    )
     start = save(model, tmp_path / "tiny")
     assert predict("--init_from", start, *of_sketches, "--out", tmp_path / "a.jsonl") == 0
     assert sorted(line["index"] for line in lines(tmp_path / "a.jsonl")) == list(range(8))
@@ -72,7 +76,7 @@ def test_sketches_are_reconstructed_or_sampled(conditional, of_sketches, tmp_pat
 
 def test_a_drawer_with_windows_slides_over_each_image(of_images, tmp_path):
     torch.manual_seed(0)
-    start = save(zoo.CanvasDrawer(image_size=8, steps=2, windows=[8, 16]), tmp_path / "sliding")
+    start = save(zoo.CanvasDrawer(image_size=8, steps=2, sliding={"windows": [8, 16]}), tmp_path / "sliding")
     assert predict("--init_from", start, *of_images, "--out", tmp_path / "a.jsonl") == 0
     counts = [len(line["strokes"]) for line in lines(tmp_path / "a.jsonl")]
     assert len(counts) == N // 10

@@ -119,6 +119,19 @@ def test_windows_and_tiles_with_refinement():
         assert 0 < len(moved) <= len(plain)
 
 
+def test_polylines_stay_joined():
+    """A sketch's pen moves as a whole: where a segment began at another's end, it still does."""
+    model = zoo.load("sketchrnn-kanji")
+    strokes = torch.tensor([[0.2, 0.2, 0.5, 0.3], [0.5, 0.3, 0.8, 0.2], [0.3, 0.7, 0.7, 0.7]])
+    target = model.exact.render(strokes[None] + torch.tensor([0.0, 0.006, 0.0, 0.006]), model.image_size)
+    (moved,) = model.refined(1 - target, [strokes], 15)
+    assert len(moved) == 3
+    assert torch.equal(moved[0, 2:], moved[1, :2])
+    assert not torch.equal(moved[1, 2:], moved[2, :2])
+    before, after = ((model.exact.render(s[None], 256) - target).square().mean() for s in (strokes, moved))
+    assert after < 0.7 * before
+
+
 def test_a_number_of_steps_that_cannot_be():
     model = zoo.load("canvas-drawer-mnist")
     with pytest.raises(ValueError, match="refine is -1; expected 0 to"):

@@ -179,7 +179,7 @@ def test_conflicts_are_errors(zoo_list, image_folder, tmp_path, capsys):
         (("--init_from", "tiny-drawer", *strokes), "learns from a data module of images"),
         (
             ("--init_from", "tiny-canvas", *data),
-            "CanvasNetwork learns from Strokes or StoredStrokes, not from ImageFolder",
+            "CanvasNetwork learns from StoredStrokes or Strokes, not from ImageFolder",
         ),
         (("--model", "SketchRNN", *data), "SketchRNN learns from Sketches, not from ImageFolder"),
         (("--model", "CanvasDrawer", *sources), "not from Sketches"),

@@ -18,7 +18,7 @@ from zoo.base.frozen import Frozen
 from zoo.base.images import read
 from zoo.base.metrics import pictures
 from zoo.base.painter import Painter, adam_cosine
-from zoo.base.refine import check_refine, refined
+from zoo.base.refine import RATE, Tie, check_refine, refined
 from zoo.base.tiling import boxes, split
 from zoo.checkpoints import load
 
@@ -57,6 +57,7 @@ class Drawer(LightningModule, ABC):
         actions: The columns of a stroke.
         learns_from: The kind of data module that it learns from; None for one of images.
         unpublished: What the names of weights begin with that only learning needs.
+        refine_rate: How far a step of refining moves a stroke at first.
         least: The least value of some columns that refining keeps to: a line should be no hair.
         moved: Older constructor arguments by name, each with the group and field that it has moved to.
     """
@@ -65,6 +66,7 @@ class Drawer(LightningModule, ABC):
     unpublished: ClassVar[tuple[str, ...]] = ()
     moved: ClassVar[dict[str, str]] = {}
     least: ClassVar[dict[str, float]] = {}
+    refine_rate: ClassVar[float] = RATE
 
     def __init__(self, renderer: str, image_size: int, channels: int, lr: float):
         super().__init__()
@@ -100,6 +102,10 @@ class Drawer(LightningModule, ABC):
         """Images (B, C, S, S) as the renderer should paint them, (B, C', S, S), in its channels."""
         return images.expand(-1, self.exact.channels, -1, -1)
 
+    def tie(self, strokes: list[Tensor]) -> Tie | None:
+        """What keeps equal in refining what belongs together in strokes (T_i, A) of each image; None: nothing does."""
+        return None
+
     def refined(self, images: Tensor, strokes: list[Tensor], steps: int, canvas: Tensor | None = None) -> list[Tensor]:
         """Strokes (T_i, A) of images (B, C, S, S), refined (see ``zoo.base.refine``).
 
@@ -111,7 +117,8 @@ class Drawer(LightningModule, ABC):
         """
         target = self.wanted(images)
         canvas = self.exact.blank(len(images), self.image_size, images.device) if canvas is None else canvas
-        return refined(self.exact, self.smooth, canvas, strokes, target, steps, self.least)[0]
+        tie = self.tie(strokes)
+        return refined(self.exact, self.smooth, canvas, strokes, target, steps, self.least, tie, self.refine_rate)[0]
 
     def prepare(self, image: Tensor) -> Tensor:
         """An image (1, C, side, side) as the drawer looks at it. Keyword arguments are options of :meth:`draw`."""

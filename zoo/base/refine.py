@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from renderers import Overlay, Renderer
 
-FIRST_RATE, LAST_RATE = 0.02, 0.002  # of Adam, in units of a stroke's columns
+RATE = 0.02  # of Adam at first, in units of a stroke's columns; it falls to a tenth
 GAIN = 0.5  # by how much a stroke must lower the squared error, in pixels, to be kept
 MOST_STEPS = 10_000
 CHUNK = 16  # strokes that are painted at once with gradients
@@ -53,6 +53,7 @@ def descend(
     mask: Tensor | None = None,
     least: Mapping[str, float] | None = None,
     tie: Tie | None = None,
+    rate: float = RATE,
     watch: Callable[[int, float, Tensor], None] | None = None,
 ) -> Tensor:
     """Move strokes down the gradient of the squared error, all of an image's at once, by Adam with a falling rate.
@@ -66,6 +67,7 @@ def descend(
         mask: Which strokes are painted, (B, T); None for all.
         least: The least value of some columns by name, such as a thickness below which a stroke is a hair.
         tie: Keeps equal what belongs together.
+        rate: Of Adam at first. The thinner the lines, the smaller: what is moved off its line is not drawn back.
         watch: Called after each step with its number, the mean squared error per pixel, and the best strokes so far.
 
     Returns:
@@ -78,7 +80,7 @@ def descend(
     best, lowest = strokes.clone(), torch.full((len(strokes),), float("inf"), device=strokes.device)
     with torch.enable_grad():
         moving = strokes.detach().clone().requires_grad_()
-        optimizer = torch.optim.Adam([moving], FIRST_RATE)
+        optimizer = torch.optim.Adam([moving], rate)
         for step in range(steps + 1):
             tied = moving if tie is None else tie(moving)
             error = (painted(renderer, canvas, tied, mask) - target).square().mean((1, 2, 3))
@@ -90,7 +92,7 @@ def descend(
                 watch(step, float(error.detach().mean()), best)
             if step == steps:
                 break
-            optimizer.param_groups[0]["lr"] = LAST_RATE + (FIRST_RATE - LAST_RATE) * (1 - step / steps)
+            optimizer.param_groups[0]["lr"] = rate * (0.1 + 0.9 * (1 - step / steps))
             optimizer.zero_grad()
             error.sum().backward()  # each image's own: an image's strokes move as they would alone
             optimizer.step()
@@ -149,6 +151,7 @@ def refined(
     steps: int,
     least: Mapping[str, float] | None = None,
     tie: Tie | None = None,
+    rate: float = RATE,
 ) -> tuple[list[Tensor], Tensor]:
     """Strokes of a batch of images, moved by :func:`descend`, less those that are not :func:`helpful`.
 
@@ -161,6 +164,7 @@ def refined(
         steps: Of the descent, at least 1.
         least: See :func:`descend`.
         tie: See :func:`descend`.
+        rate: See :func:`descend`.
 
     Returns:
         The strokes that are left of each image, and the canvases after them on ``exact``.
@@ -168,6 +172,6 @@ def refined(
     together, mask = padded(strokes)
     if not together.shape[1]:
         return strokes, canvas
-    moved = descend(smooth, canvas, together, target, steps, mask, least, tie)
+    moved = descend(smooth, canvas, together, target, steps, mask, least, tie, rate)
     kept, canvas = helpful(exact, canvas, moved, target, mask)
     return [rows[keep] for rows, keep in zip(moved, kept, strict=True)], canvas

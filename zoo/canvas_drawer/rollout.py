@@ -208,6 +208,14 @@ class HintDrawer(ImageDrawer):
 
         return passes(act, images, self.windows or (), self.image_size, self.stride, self.exact, order)
 
+    def predict_step(self, batch: dict[str, Tensor], index: int) -> list[Drawing]:
+        """See :meth:`Drawer.predict_step`; a drawer with windows slides over each image."""
+        if self.windows is None:
+            return super().predict_step(batch, index)
+        windows = [window for drawn, _ in self.slide(batch["image"], self.exact) for window in drawn]
+        each = [placed(windows, self.exact, i) for i in range(len(batch["image"]))]
+        return [Drawing(strokes, name) for name, strokes in each]
+
     def redrawn(self, images: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
         """As :meth:`ImageDrawer.redrawn`; of a sliding drawer, which makes another number for each image, (B, 0, A)."""
         if self.windows is None:

@@ -1,4 +1,4 @@
-"""The commands that draw images: `zoo draw | rooms | render`."""
+"""The commands that draw images: `zoo draw | paint | rooms | render`."""
 
 from __future__ import annotations
 
@@ -40,6 +40,25 @@ def add_commands(commands: Any) -> None:
     add_painting(c, "with several images it holds {name}, e.g. out/{name}.svg")
     c.set_defaults(run=draw)
 
+    c = commands.add_parser("paint", help="paint an image by optimisation alone, with any renderer, without a drawer")
+    c.add_argument("image", metavar="IMAGE", help=IMAGE)
+    c.add_argument(
+        "--renderer", default="qbc", metavar="NAME", help="whose strokes, e.g. mypaint, circle (default qbc)"
+    )
+    c.add_argument("--strokes", type=int, default=100, metavar="N", help="at most N strokes (default 100)")
+    best = "of the descent after each of four stages (default 40); Ctrl-C keeps the best so far"
+    c.add_argument("--steps", type=int, default=40, help=best)
+    longer = "longer side of what is optimised (default 128)"
+    c.add_argument("--detail", type=int, default=128, metavar="PIXELS", help=longer)
+    learned = "a trained painter to descend through (default: the renderer's smooth form, where it has one)"
+    c.add_argument("--painter", metavar="NAME", help=learned)
+    c.add_argument(
+        "--ink", choices=inks, default="auto", help="which part of the image counts as ink, where ink is drawn"
+    )
+    c.add_argument("--seed", type=int, default=0, help="of the random numbers (default 0)")
+    add_output(c)
+    c.set_defaults(run=paint)
+
     c = commands.add_parser("rooms", help="the rooms of a floor plan as boxes, in JSON")
     c.add_argument("image", metavar="PLAN", help="an image file: dark walls on white")
     add_model(c, "one of floor plans: a name of `zoo list`, a folder, or org/repo on the Hub")
@@ -76,6 +95,19 @@ def draw(args: argparse.Namespace) -> int:
         drawing = repainted(model.draw(image, tiles=args.tiles, strokes=args.strokes, **options), args.renderer)
         drawing.save(out, **save_options(args))
         print(f"{out}: {len(drawing)} strokes")
+    return 0
+
+
+def paint(args: argparse.Namespace) -> int:
+    """Paint an image from nothing."""
+    check_outputs([Path(args.out)])
+
+    import zoo
+
+    options = {name: getattr(args, name) for name in ("renderer", "strokes", "steps", "painter", "ink", "seed")}
+    drawing = zoo.paint(args.image, size=args.detail, **options)
+    drawing.save(args.out, **save_options(args))
+    print(f"{args.out}: {len(drawing)} strokes")
     return 0
 
 

@@ -14,6 +14,7 @@ from datamodules.sketch_files import Sketch, to_drawing
 from renderers import Drawing, nearest
 from zoo.base.drawer import Drawer
 from zoo.base.images import inked
+from zoo.base.refine import Tie, padded
 from zoo.sketch_rnn.inputs import Page, Source, between, stroke5, traced
 from zoo.sketch_rnn.mixture import Mixture
 from zoo.sketch_rnn.networks import Decoder, Encoder
@@ -294,6 +295,23 @@ class Sketcher(Drawer):
         return [page.place(part) for part in parts]
 
     # --- pictures ---
+
+    refine_rate = 0.003  # less than the width of the pen
+
+    def wanted(self, images: Tensor) -> Tensor:
+        """Light ink on dark (B, 1, S, S) as the pen draws it: black ink on white paper."""
+        return 1 - images
+
+    def tie(self, strokes: list[Tensor]) -> Tie | None:
+        """A segment that begins where the one before it ends goes on doing so."""
+        together, _ = padded(strokes)
+        joined = (together[:, 1:, :2] == together[:, :-1, 2:4]).all(-1, keepdim=True)  # (B, T - 1, 1)
+
+        def tied(moving: Tensor) -> Tensor:
+            starts = torch.where(joined, moving[:, :-1, 2:4], moving[:, 1:, :2])
+            return torch.cat([moving[:, :1], torch.cat([starts, moving[:, 1:, 2:]], -1)], 1)
+
+        return tied
 
     def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
         """A picture as light ink on dark.

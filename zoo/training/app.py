@@ -134,7 +134,7 @@ def check_data(model: Any, data: Any) -> None:
     kinds = (PainterData, datamodules.Sketches)
     wanted = model.learns_from
     if not (isinstance(data, wanted) if wanted else not isinstance(data, kinds)):
-        names = [n for n in datamodules.__all__ if wanted and issubclass(getattr(datamodules, n), wanted)]
+        names = [n for n in sorted(datamodules.__all__) if wanted and issubclass(getattr(datamodules, n), wanted)]
         needs = " or ".join(names) or "a data module of images, such as ImageFolder"
         raise ValueError(f"{type(model).__name__} learns from {needs}, not from {type(data).__name__}: change --data")
 
