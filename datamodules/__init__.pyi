@@ -3,6 +3,7 @@
 from .base import DataModule as DataModule, Images as Images
 from .floorplans import FloorPlans as FloorPlans, SyntheticFloorPlans as SyntheticFloorPlans
 from .folder import ImageFolder as ImageFolder
+from .line_art import LineArt as LineArt
 from .mnist import KMNIST as KMNIST, MNIST as MNIST, ColoredMNIST as ColoredMNIST
 from .omniglot import Omniglot as Omniglot
 from .pictures import CelebA as CelebA, ImageNet as ImageNet

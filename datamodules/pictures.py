@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from abc import abstractmethod
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -35,16 +36,17 @@ class Archive:
 
     Args:
         path: the folder or the .zip.
+        endings: of the pictures' names, in small letters.
 
     Raises:
         DataError: it is missing or damaged, or holds no picture.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, endings: Collection[str] = ENDINGS):
         self.path, self.zip = path, None
         if path.is_dir():
             self.names = sorted(
-                p.relative_to(path).as_posix() for p in path.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file()
+                p.relative_to(path).as_posix() for p in path.rglob("*") if p.suffix.lower() in endings and p.is_file()
             )
         elif path.is_file():
             try:
@@ -52,14 +54,14 @@ class Archive:
             except Exception as e:  # zipfile raises what the bytes lead it to
                 raise DataError(f"{path} is not a whole .zip of images ({e}). Delete it, and fetch it again.") from e
             self.names = sorted(
-                n for n in self.zip.namelist() if Path(n).suffix.lower() in ENDINGS and not n.startswith("__MACOSX")
+                n for n in self.zip.namelist() if Path(n).suffix.lower() in endings and not n.startswith("__MACOSX")
             )
         else:
             raise DataError(
                 f"there is no {path}; expected a folder or a .zip of images there. Name another with --data.archive."
             )
         if not self.names:
-            raise DataError(f"{path} holds no image ({' '.join(sorted(ENDINGS))}).")
+            raise DataError(f"{path} holds no image ({' '.join(sorted(endings))}). Name another with --data.archive.")
 
     def read(self, name: str) -> bytes:
         """The content of a file. DataError if it cannot be read, or is larger than LARGEST_FILE in a .zip."""

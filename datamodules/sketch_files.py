@@ -32,6 +32,7 @@ BOX = 255.0  # longer side of a simplified QuickDraw drawing
 EPSILON = 2.0  # tolerance of its simplification
 CLIP = 1000.0  # offsets are clipped to ± this, in a file's own units
 LARGEST = 1 << 31  # bytes of one array, unpacked
+LARGEST_SVG = 4 << 20  # bytes; the parser takes a minute for so many
 AGAIN = "Delete it and run again to download it anew, or replace it."
 
 
@@ -73,6 +74,19 @@ def simplify(lines: Lines, epsilon: float = EPSILON) -> Lines:
     return [approximate_polygon(line, epsilon) if epsilon and len(line) > 2 else line for line in scaled]
 
 
+def centred(lines: Lines, margin: float) -> Lines:
+    """Lines of any unit in the middle of the unit square, float32, their aspect kept.
+
+    Args:
+        lines: at least one.
+        margin: at each side, as a fraction of the square's side.
+    """
+    points = np.concatenate(lines)
+    low, high = points.min(0), points.max(0)
+    scale = (1 - 2 * margin) / max(float((high - low).max()), 1e-9)
+    return [np.clip((line - (low + high) / 2) * scale + 0.5, 0, 1).astype(np.float32) for line in lines]
+
+
 def to_drawing(sketch: Sketch, margin: float = 0.05) -> Drawing:
     """Stroke-3 as a square drawing of the ``pen``, centred. A stroke of a single point is a dot.
 
@@ -83,13 +97,9 @@ def to_drawing(sketch: Sketch, margin: float = 0.05) -> Drawing:
     lines = to_lines(sketch)
     if not lines:
         return Drawing(np.zeros((0, 4), np.float32), "pen")  # type: ignore[arg-type]
-    points = np.concatenate(lines)
-    low, high = points.min(0), points.max(0)
-    scale = (1 - 2 * margin) / max(float((high - low).max()), 1e-9)
-    placed = [np.clip((line - (low + high) / 2) * scale + 0.5, 0, 1).astype(np.float32) for line in lines]
     rows = [
         np.concatenate([line[:-1], line[1:]], 1) if len(line) > 1 else np.concatenate([line, line], 1)
-        for line in placed
+        for line in centred(lines, margin)
     ]
     return Drawing(np.concatenate(rows), "pen")  # type: ignore[arg-type]
 
@@ -236,34 +246,41 @@ def checked(sketch: Any, where: str) -> Sketch:
 # --- the user's own ---
 
 
-def read_svg(path: Path, epsilon: float = EPSILON) -> Sketch:
+def read_svg(source: Path | bytes, epsilon: float = EPSILON, name: str | None = None) -> Sketch:
     """The paths and shapes of an SVG, in order, transforms applied, curves flattened, as stroke-3.
 
     A first rectangle behind all the rest, without a stroke of its own, is paper. Text and images are skipped, with a
     warning.
 
     Args:
-        path: the file.
+        source: the file, or its content.
         epsilon: tolerance of :func:`simplify`.
+        name: what the errors call it; the file's path by default.
 
     Raises:
-        DataError: it is damaged, defines entities, or holds no line.
+        DataError: it is damaged, larger than LARGEST_SVG, defines entities, or holds no line.
         ModuleNotFoundError: svgelements is not installed (``pip install strokezoo[svg]``).
     """
     try:
         from svgelements import SVG, Image, Path as SVGPath, Rect, Shape, Text, Use
     except ImportError as e:
         raise ModuleNotFoundError("reading .svg needs svgelements: pip install 'strokezoo[svg]'") from e
-    content = path.read_bytes()
+    name = name or str(source)
+    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    if size > LARGEST_SVG:
+        raise DataError(f"{name} has {size} bytes; at most {LARGEST_SVG} of an SVG are read. Simplify or remove it.")
+    content = source if isinstance(source, bytes) else source.read_bytes()
     if b"<!ENTITY" in content:
-        raise DataError(f"{path} defines entities, which are not read. Save it as a plain SVG.")
+        raise DataError(f"{name} defines entities, which are not read. Save it as a plain SVG.")
     try:
         elements = list(SVG.parse(io.BytesIO(content)).elements())
     except Exception as e:  # the parser raises whatever it stumbles over
-        raise DataError(f"{path} is not an SVG that can be read ({type(e).__name__}: {e}).") from e
+        raise DataError(
+            f"{name} is not an SVG that can be read ({type(e).__name__}: {e}). Replace or remove it."
+        ) from e
     skipped = sorted({type(e).__name__.lower() for e in elements if isinstance(e, (Image, Text))})
     if skipped:
-        warnings.warn(f"{path}: skipped {' and '.join(skipped)}; only lines are read.", stacklevel=2)
+        warnings.warn(f"{name}: skipped {' and '.join(skipped)}; only lines are read.", stacklevel=2)
     shapes = [e for e in elements if isinstance(e, Shape) and not isinstance(e, (Text, Use))]
     first, *rest = [lines_of(SVGPath(shape)) for shape in shapes] or [[]]
     is_filling = bool(rest) and isinstance(shapes[0], Rect) and shapes[0].stroke.value is None
@@ -271,9 +288,9 @@ def read_svg(path: Path, epsilon: float = EPSILON) -> Sketch:
     if not (is_filling and covers(first, lines)):
         lines = first + lines
     if not lines:
-        raise DataError(f"{path} holds no line to draw.")
+        raise DataError(f"{name} holds no line to draw. Replace or remove it.")
     if not all(np.isfinite(line).all() for line in lines):
-        raise DataError(f"{path}: a coordinate is not finite.")
+        raise DataError(f"{name}: a coordinate is not finite. Replace or remove it.")
     return from_lines(simplify(lines, epsilon))
 
 
@@ -290,14 +307,13 @@ def lines_of(path: Any) -> Lines:
 
 def flatten(path: Any, pieces: int = 16) -> np.ndarray:
     """A path's points (k, 2); each curve in so many pieces."""
-    points: list[tuple[float, float]] = []
+    points = [np.empty((0, 2))]
     for segment in path:
-        kind = type(segment).__name__
-        if kind in ("Move", "Line", "Close"):
-            points += [(p.x, p.y) for p in (segment.end,) if p is not None]
-        else:
-            points += [(p.x, p.y) for p in (segment.point(t) for t in np.linspace(0, 1, pieces + 1)[1:])]
-    return np.array(points, np.float64).reshape(-1, 2)
+        if type(segment).__name__ not in ("Move", "Line", "Close"):
+            points.append(segment.npoint(np.linspace(0, 1, pieces + 1)[1:]))
+        elif segment.end is not None:
+            points.append(np.array([[segment.end.x, segment.end.y]]))
+    return np.concatenate(points)
 
 
 def read_json(path: Path) -> Sketch:

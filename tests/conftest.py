@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from tiny_files import (
     digits,
+    write_line_art,
     write_mnist,
     write_omniglot,
     write_pictures,
@@ -33,7 +34,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def data_root(tmp_path, monkeypatch):
-    """A root with tiny MNIST, KMNIST (test part only), Omniglot (small), SVHN, CelebA and ImageNet."""
+    """A root with tiny MNIST, KMNIST (test part only), Omniglot (small), SVHN, CelebA, ImageNet, icons …"""
     from scipy.io import savemat
 
     root = tmp_path / "data"
@@ -67,6 +68,7 @@ def data_root(tmp_path, monkeypatch):
     write_sketches(root / "quickdraw" / "cat.npz", seed=7, longest=30)
     write_quickdraw_sample(root / "quickdraw")
     write_plans(root)
+    write_line_art(root / "lineart" / "lucide-icons.zip")
     monkeypatch.setenv("ZOO_DATA", str(root))
     return root
 

@@ -155,6 +155,23 @@ def write_pictures(path: Path, names: list[str], seed: int = 0) -> Path:
     return path
 
 
+def write_line_art(path: Path, n: int = 60, seed: int = 0) -> Path:
+    """A .zip of icons: each an arrow of its own and a circle, in strokes of 2."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrows = np.random.default_rng(seed).integers(2, 22, (n, 6)).tolist()
+    with zipfile.ZipFile(path, "w") as z:
+        for i, (x0, y0, x1, y1, x2, y2) in enumerate(arrows):
+            body = f'<path d="M{x0} {y0}L{x1} {y1}Q{x2} {y2} 12 12"/><circle cx="12" cy="12" r="9"/>'
+            z.writestr(f"icons/{i:02}.svg", icon(body))
+    return path
+
+
+def icon(body: str) -> str:
+    """An SVG of 24 × 24 whose shapes are stroked, as icons are."""
+    look = 'fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24" viewBox="0 0 24 24" {look}>{body}</svg>'
+
+
 def write_plans(folder: Path, n: int = 12) -> Path:
     """Pairs of a plan and its segmentation: a living room and a kitchen, with dark walls."""
     for name in ("plans", "rooms"):

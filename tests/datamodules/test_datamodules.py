@@ -32,6 +32,7 @@ IMAGES = {
     "CelebA": {},
     "ImageNet": {},
     "ImageFolder": {},
+    "LineArt": {},
 }
 
 
