@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -107,6 +108,49 @@ def started(renderer: Renderer, canvas: Tensor, target: Tensor, count: int, widt
     return strokes.clamp(0, 1)[None]
 
 
+def after(report: Callable[[int, float, Tensor], None], begun: int, step: int, error: float, best: Tensor) -> None:
+    """Report a step of a stage before which ``begun`` steps were done; its start was the end of the one before."""
+    if step or not begun:
+        report(begun + step, error, best)
+
+
+def grown(
+    exact: Renderer,
+    smooth: Renderer,
+    target: Tensor,
+    count: int,
+    steps: int,
+    generator: torch.Generator,
+    report: Callable[[int, float, Tensor], None],
+) -> Tensor:
+    """Strokes added stage by stage, all of them moved after each (see :func:`paint`).
+
+    Args:
+        exact: The renderer itself.
+        smooth: What has gradients for it.
+        target: What is wanted, (1, C, H, W).
+        count: How many strokes in all.
+        steps: Of the descent after each stage; twice as many after the last.
+        generator: Of the random numbers.
+        report: Called after each step with the number of steps so far, the mean squared error and the best strokes.
+
+    Returns:
+        (1, count, A).
+    """
+    blank = exact.blank(1, (target.shape[-2], target.shape[-1]), target.device)
+    rows, begun = torch.zeros(1, 0, len(exact.actions)), 0
+    for number, (share, width) in enumerate(STAGES):
+        last, left = number == len(STAGES) - 1, count - rows.shape[1]
+        new = left if last else min(left, max(1, round(share * count)))
+        if new:
+            with torch.no_grad():
+                canvas = painted(smooth, blank, rows)
+            rows = torch.cat([rows, started(exact, canvas, target, new, width, generator)], 1)
+        rows = descend(smooth, blank, rows, target, steps * (1 + last), watch=partial(after, report, begun))
+        begun += steps * (1 + last)
+    return rows
+
+
 def check(strokes: int, size: int, steps: int, renderer: str) -> None:
     """ValueError, saying what it would need, for numbers that are out of range."""
     if not SMALLEST <= size <= LARGEST:
@@ -175,32 +219,20 @@ def paint(
     target = resize(target, (height, width))
     blank = exact.blank(1, (height, width))
     generator = torch.Generator().manual_seed(seed)
-    total = steps * (len(STAGES) + 1)
-    rows, begun = torch.zeros(1, 0, len(exact.actions)), 0
+    total, best = steps * (len(STAGES) + 1), torch.zeros(1, 0, len(exact.actions))
     with tqdm(total=total, desc="painting", delay=2, leave=False) as bar:
 
-        def report(step: int, error: float, best: Tensor) -> None:
-            nonlocal rows
-            rows = best
-            if step:
-                bar.update()
-                bar.set_postfix(mse=f"{error:.4f}")
-                if watch is not None:
-                    watch(begun + step, total, error, Drawing(best[0], renderer, aspect))
+        def report(step: int, error: float, rows: Tensor) -> None:
+            nonlocal best
+            best = rows
+            bar.update(step - bar.n)
+            if watch is not None and step:
+                watch(step, total, error, Drawing(rows[0], renderer, aspect))
 
         try:
-            for number, (share, size_of_new) in enumerate(STAGES):
-                last, left = number == len(STAGES) - 1, strokes - rows.shape[1]
-                count = left if last else min(left, max(1, round(share * strokes)))
-                if count:
-                    with torch.no_grad():
-                        canvas = painted(smooth, blank, rows)
-                    rows = torch.cat([rows, started(exact, canvas, target, count, size_of_new, generator)], 1)
-                more = steps * (1 + last)
-                rows = descend(smooth, blank, rows, target, more, watch=report)
-                begun += more
+            best = grown(exact, smooth, target, strokes, steps, generator, report)
         except KeyboardInterrupt:
-            if not rows.shape[1]:
+            if not best.shape[1]:
                 raise
-    kept, _ = helpful(exact, blank, rows, target, gain=0.0)
-    return Drawing(rows[0][kept[0]], renderer, aspect)
+    kept, _ = helpful(exact, blank, best, target, gain=0.0)
+    return Drawing(best[0][kept[0]], renderer, aspect)
