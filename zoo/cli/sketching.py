@@ -44,8 +44,9 @@ def add_sketching(c: argparse.ArgumentParser, temperature: float) -> None:
     c.add_argument(
         "--pen-temperature",
         type=float,
+        default=1.0,
         metavar="T",
-        help="that of lifting the pen (default halfway from the other to 1); a low one makes lines without an end",
+        help="that of lifting the pen (default 1: as often as learned); a low one makes lines without an end",
     )
     c.add_argument("--label", metavar="CLASS", help="what to draw, with a model that is told, e.g. cat")
     c.add_argument("--greedy", action="store_true", help="always the likeliest point")

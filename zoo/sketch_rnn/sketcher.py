@@ -74,7 +74,7 @@ class Sketcher(Drawer):
         z: Tensor | None = None,
         prefix: Tensor | None = None,
         temperature: float = 0.4,
-        pen_temperature: float | None = None,
+        pen_temperature: float = 1.0,
         greedy: bool = False,
         generator: torch.Generator | None = None,
         label: str | Tensor | None = None,
@@ -87,7 +87,7 @@ class Sketcher(Drawer):
             prefix: (k, 5) points that each of them begins with.
             temperature: τ of the offsets (eq. 8), more than 0 and at most about 1.
             pen_temperature: τ of the pen's states. The paper has one τ for both, but at a low one the pen may never be
-                lifted, and lines run on without an end. None: (1 + τ) / 2, as in the authors' demos.
+                lifted, and lines run on without an end. 1: as often as the model says.
             greedy: Always the likeliest point.
             generator: Of the random numbers; None: torch's own.
             label: Name of the class to draw, or its number for each sketch (n,), for a model that is told it; None:
@@ -96,7 +96,6 @@ class Sketcher(Drawer):
         Raises:
             ValueError: For a temperature out of range, or an unknown label.
         """
-        pen_temperature = (1 + temperature) / 2 if pen_temperature is None else pen_temperature
         for name, value in (("temperature", temperature), ("pen_temperature", pen_temperature)):
             if not 0 < value < float("inf"):
                 raise ValueError(f"{name} is {value}; expected more than 0 (typically 0.1 to 1), or greedy=True")
