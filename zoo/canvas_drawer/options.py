@@ -62,6 +62,10 @@ class Teaching:
     teacher: str | None = None
     share: float = 0.5
 
+    def __post_init__(self) -> None:
+        if self.teacher == "None":  # what the command line makes of null for a field that a recipe has set
+            object.__setattr__(self, "teacher", None)
+
 
 @dataclass(frozen=True)
 class Sliding:
