@@ -24,6 +24,13 @@ from zoo.checkpoints.entry import CheckpointError
 from zoo.checkpoints.methods import classes, method_class
 from zoo.checkpoints.model import Model
 
+BY_PIXELS = {  # weights from before their recipes began with the distance from curves to ink: see the entry's commit
+    "canvas-drawer-mnist",
+    "canvas-drawer-mnist-nolstm",
+    "canvas-drawer-mnist-20",
+    "canvas-drawer-sketches",
+    "canvas-drawer-sketches-nooverlap",
+}
 NAMES = zoo.names()
 GOLDEN = Path(__file__).parent.parent / "golden"
 ROOT = Path(__file__).parent.parent.parent
@@ -52,7 +59,7 @@ def test_entry_is_complete(name):
         assert m["tolerance"] <= max(0.05 * abs(m["value"]), 0.002)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("canvas-drawer-")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in BY_PIXELS])
 def test_one_run_of_the_recipe_is_the_whole_training(name):
     """It trains a model of this kind for as many steps. What was run in pieces stands in the entry instead."""
     e = catalogue.entry(name)
