@@ -28,7 +28,6 @@ BY_PIXELS = {  # weights from before their recipes began with the distance from 
     "canvas-drawer-mnist",
     "canvas-drawer-mnist-nolstm",
     "canvas-drawer-mnist-20",
-    "canvas-drawer-sketches",
     "canvas-drawer-sketches-nooverlap",
 }
 NAMES = zoo.names()
