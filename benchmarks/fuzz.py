@@ -255,7 +255,7 @@ def parsers() -> dict[str, Parser]:
         small = io.BytesIO()
         page.save(small, "PNG")
     omni = lambda data: zipped({"x/Greek/character01/1.png": data, "x/Greek/character01/2.png": small.getvalue()})  # noqa: E731
-    fit = lambda path: Files([path], [0], 16, "L")[0]  # noqa: E731
+    fit = lambda path: Files(path.parent, [path.name], [0], 16)[0]  # noqa: E731
     faces = lambda data: zipped({"n0/a.jpg": data, "n1/b.png": png("RGB")})  # noqa: E731
     stored.make("qbc", 3, HERE / "strokes", size=8, processes=1)
     index, shard = json.loads((HERE / "strokes" / "strokes.json").read_text()), HERE / "strokes" / "00000.npz"

@@ -79,7 +79,7 @@ def test_splits_do_not_overlap(name, data_root, image_folder):
     for split in ("train", "val", "test"):
         part = data.split(split)
         for i in range(len(part)):
-            key = part[i][0].numpy().tobytes() if name != "ImageFolder" else str(part.files[i])
+            key = part[i][0].numpy().tobytes() if name != "ImageFolder" else part.names[i]
             assert seen.setdefault(key, split) == split
     assert set(seen.values()) == {"train", "val", "test"}
 
