@@ -24,6 +24,7 @@ ENDINGS = (".jsonl", ".jsonl.gz")
 LARGEST_INDEX = 1 << 20  # bytes
 LARGEST_LINE = 1 << 24  # bytes, unpacked: some 100,000 strokes; a small file can unpack to more than the memory holds
 LARGEST_SHARD = 1 << 20  # images
+MOST_SHARDS = 100_000
 END = bytes.fromhex("1f8b08000000000000ff0300" + 8 * "00")
 """An empty part of a gzip file, with which a whole shard ends: a look at the end tells a cut one."""
 
@@ -48,9 +49,10 @@ class Plan:
     shard: int
 
     def __post_init__(self) -> None:
-        if self.images < 1 or not 1 <= self.shard <= LARGEST_SHARD:
+        if self.images < 1 or not 1 <= self.shard <= LARGEST_SHARD or self.images > self.shard * MOST_SHARDS:
             raise ValueError(
-                f"{self.images} images in shards of {self.shard}: expected at least 1, and 1 to {LARGEST_SHARD}"
+                f"{self.images} images in shards of {self.shard}: expected at least 1 image, shards of 1 to"
+                f" {LARGEST_SHARD}, and at most {MOST_SHARDS} of them"
             )
 
     def __len__(self) -> int:

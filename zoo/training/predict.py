@@ -76,11 +76,13 @@ class DrawingWriter(BasePredictionWriter):
 
     Attributes:
         drawn: Images in the shards that this process has written.
+        unreadable: How many images were left out.
     """
 
     def __init__(self, out: Path, shard: int, made_of: dict[str, Any]):
         super().__init__(write_interval="batch")
-        self.out, self.shard, self.made_of, self.drawn = out, shard, made_of, 0
+        self.out, self.shard, self.made_of = out, shard, made_of
+        self.drawn = self.unreadable = 0
         self.lines: list[str] = []  # of the shard in the making
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -143,6 +145,7 @@ class DrawingWriter(BasePredictionWriter):
             self.data.datasets[self.data.predicts].read(number)  # type: ignore[attr-defined]
         except DataError as e:
             print(f"zoo: not drawn: {e}", file=sys.stderr, flush=True)
+            self.unreadable += 1
             return json.dumps({"error": str(e)})
         raise RuntimeError(f"image {number} could be read at the second try only: run the same again, and it goes on")
 
@@ -199,4 +202,5 @@ class DrawingTrainer(Trainer):
         super().predict(model, datamodule=datamodule, return_predictions=False, ckpt_path=ckpt_path)
         left = len(missing(out, writer.plan)[0])
         state = f"{left} of its {len(writer.plan)} shards are missing" if left else "it is complete"
-        print(f"{out}: {writer.drawn} of {writer.plan.images} images drawn just now; {state}", flush=True)
+        bad = f", {writer.unreadable} of them could not be read" * bool(writer.unreadable)
+        print(f"{out}: {writer.drawn} of {writer.plan.images} images drawn just now{bad}; {state}", flush=True)
