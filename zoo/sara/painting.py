@@ -156,7 +156,7 @@ def paint_tiles(
         The canvas, and the strokes (T, A) on the scale of the whole canvas, in the order of painting.
     """
     windows, targets = Windows(canvas, len(chosen)), Windows(target, len(chosen))
-    strokes = []
+    strokes: list[Tensor] = []
     for moment in moments:
         for phase in windows.phases:
             here = windows.of_phase(phase, chosen)
