@@ -1,1 +1,1 @@
-"""`zoo studio`: draw, paint and morph in the browser, with every model of the zoo. One server, one page, no build step."""
+"""`zoo studio`: draw, paint and morph in the browser. One server, one hand-written page, no build step."""

@@ -79,7 +79,11 @@ class Desk:
             self.waiting -= 1
 
     def answer(self, job: Job) -> Answer:
-        """The answer that does a job and tells how it goes. RequestError where too many wait already, or none is taken."""
+        """The answer that does a job and tells how it goes.
+
+        Raises:
+            RequestError: Where too many wait already, or the desk is closed.
+        """
         if self.closed.is_set():
             raise RequestError("the studio is closing: start it again", 503)
         if self.waiting >= MOST_WAITING:

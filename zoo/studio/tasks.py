@@ -49,7 +49,7 @@ def generator(data: dict[str, Any]) -> torch.Generator:
 
 
 def watching(tell: Tell) -> Watch:
-    """Tells the page how a drawing grows, no oftener than it can show it; and asks each time whether it is still there."""
+    """Tells the page how a drawing grows, no oftener than it can show it; and notices each time whether it has gone."""
     growing, last = Growing(), 0.0
 
     def watch(done: float, drawing: Drawing) -> None:
@@ -86,7 +86,7 @@ class Tasks:
         temperature = number(data, "temperature", 0.4, 0.01, 2)
         if label is not None:
             model.label_index(text(data, "label"))
-        page = sketch(data.get("lines"), widths=False)
+        page = sketch(data.get("lines"))
         options = {"temperature": temperature, "generator": generator(data), "label": label}
         ways = model.continue_(page, n, **options) if len(page) else model.sample(n, **options)
         return {"ways": [to_lines(way) for way in ways]}
@@ -94,7 +94,7 @@ class Tasks:
     def redraw(self, data: dict[str, Any], tell: Tell) -> dict[str, Any]:
         """What a Canvas-Drawer makes of the characters on the page, in their place."""
         model = self.models.get(text(data, "model"), CanvasDrawer, tell)
-        page = sketch(data.get("lines"), widths=False)
+        page = sketch(data.get("lines"))
         if not len(page):
             raise ValueError("the page is empty: draw a digit or a character first")
         box = fits(page)
@@ -111,7 +111,7 @@ class Tasks:
         encoder, random = model.with_encoder(), generator(data)
         own = torch.randn(len(ends), encoder.mean.out_features, generator=random)
         sources: list[Drawing | Tensor] = [
-            z if lines is None else sketch(lines, widths=False) for lines, z in zip(ends, own, strict=True)
+            z if lines is None else sketch(lines) for lines, z in zip(ends, own, strict=True)
         ]
         options = {"temperature": number(data, "temperature", 0.1, 0.01, 2), "generator": random}
         if len(ends) == 2:
@@ -130,7 +130,9 @@ class Tasks:
         else:
             strokes, steps = whole(data, "strokes", 100, 1, from_nothing.MOST_STROKES), whole(data, "steps", 40, 1, 200)
             name = text(data, "renderer", "qbc")
-            drawing = from_nothing.paint(image, name, strokes, 128, steps, seed=whole(data, "seed", 0, 0, 2**31 - 1), watch=watch)
+            drawing = from_nothing.paint(
+                image, name, strokes, 128, steps, seed=whole(data, "seed", 0, 0, 2**31 - 1), watch=watch
+            )
         wanted = data.get("renderer") or drawing.renderer
         return whole_drawing(drawing.to(str(wanted)))
 

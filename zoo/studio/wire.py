@@ -64,12 +64,11 @@ def picture(data: dict[str, Any]) -> Any:
 # --- sketches: lines of x, y and width in turn, fractions of a square page ---
 
 
-def sketch(lines: Any, widths: bool = True) -> Drawing:
-    """Lines of the page as a drawing of ``pen-width``, or of the ``pen``.
+def sketch(lines: Any) -> Drawing:
+    """Lines of the page as a drawing of ``pen-width``.
 
     Args:
         lines: Lists of numbers, x, y and width of each point in turn, fractions of the page's side.
-        widths: Whether to keep the widths. Where they change along a line, its segments are no longer one line.
 
     Raises:
         ValueError: For anything else, too many points, or a place that is not on the page.
@@ -85,16 +84,22 @@ def sketch(lines: Any, widths: bool = True) -> Drawing:
     segments = [np.concatenate([a[:-1, :2], a[1:]] if len(a) > 1 else [a[:, :2], a], 1) for a in arrays]
     strokes = torch.from_numpy(np.concatenate([np.zeros((0, 5), np.float32), *segments]))
     strokes[:, 4] /= Pen.MAX_WIDTH
-    return Drawing(strokes, "pen-width") if widths else Drawing(strokes[:, :4], "pen")
+    return Drawing(strokes, "pen-width")
 
 
 def to_lines(drawing: Drawing) -> list[list[float]]:
-    """The centre lines of a drawing's strokes, as the page has them; see :func:`sketch`."""
-    lines = []
+    """The centre lines of a drawing's strokes, as the page has them (see :func:`sketch`).
+
+    A stroke that begins where the one before it ends goes on with its line.
+    """
+    lines: list[list[float]] = []
     for outline in drawing.outlines():
-        points = outline.flatten(0.002)
-        width = max(outline.widths)
-        lines.append([v for x, y in points.tolist() for v in (round(x, 4), round(y, 4), round(width, 4))])
+        width = round(max(outline.widths), 4)
+        points = outline.flatten(0.002).round(4).tolist()
+        if goes_on := bool(lines) and len(points) > 1 and lines[-1][-3:-1] == points[0]:
+            points = points[1:]
+        row = [v for point in points for v in (*point, width)]
+        lines[-1:] = [lines[-1] + row] if goes_on else [*lines[-1:], row]
     return lines
 
 
@@ -164,7 +169,7 @@ def seen(drawing: Drawing, box: tuple[float, float, float, float], size: int, wi
     """A part of a sketch as a drawer of characters sees it: light ink on dark, (1, size, size).
 
     Args:
-        drawing: Of the ``pen``.
+        drawing: Of ``pen-width``.
         box: The part.
         size: Side in pixels.
         width: Of the lines, as a fraction of the box's side.
@@ -173,5 +178,3 @@ def seen(drawing: Drawing, box: tuple[float, float, float, float], size: int, wi
     ends = (drawing.strokes[:, :4] - torch.tensor([left, top, left, top])) / (right - left)
     strokes = torch.cat([ends, torch.full((len(ends), 1), width / Pen.MAX_WIDTH)], 1)
     return 1 - get("pen-width").render(strokes.clamp(0, 1)[None], size)[0]
-
-

@@ -82,7 +82,7 @@ export class Draw {
     this.pad.faint = false;
     $("thumbs").replaceChildren();
     $("keep").disabled = true;
-    this.pad.paint();
+    this.pad.show([]);
   }
 
   request() {
@@ -141,7 +141,7 @@ export class Draw {
     const begun = performance.now();
     const show = (now) => {
       const share = still() ? 1 : Math.min(1, Math.max(0, now - begun) / 1000 / SECONDS);
-      this.pad.paint(this.ways[i], share);
+      this.pad.show(this.ways[i], share);
       if (share < 1) this.frame = requestAnimationFrame(show);
     };
     show(begun);
@@ -175,7 +175,7 @@ export class Draw {
       this.pad.faint = false;
       $("keep").disabled = true;
       [...$("thumbs").children].forEach((b) => b.setAttribute("aria-pressed", "false"));
-      this.pad.paint();
+      this.pad.show([]);
     }
   }
 

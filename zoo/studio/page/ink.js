@@ -173,13 +173,14 @@ export class Player {
 
   get playing() { return this.timer !== 0; }
 
-  // Plays on to the last stroke there is, and on as more come while `coming()`.
+  // Plays on to the last stroke there is. While strokes are `coming()`, they are shown as they come.
   play(coming = () => false) {
     if (this.playing) return;
     if (this.at >= this.rows.length && !coming()) this.towards(0);
+    let live = coming();
     let last = performance.now(), owed = 0;
     const frame = (now) => {
-      const pace = still() ? Infinity : (this.speed * Math.max(40, this.rows.length / 6)) / 1000; // strokes a millisecond
+      const pace = live || still() ? Infinity : (this.speed * Math.max(40, this.rows.length / 6)) / 1000; // strokes a millisecond
       owed = Math.min(this.rows.length, owed + (now - last) * pace);
       last = now;
       const goal = this.at + Math.floor(owed), begun = this.at;

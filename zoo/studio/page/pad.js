@@ -8,12 +8,12 @@ export class Pad {
   // `began` is called when the pen touches the page, `changed` when a line is done or the lines have changed.
   constructor(canvas, { began, changed }) {
     Object.assign(this, { canvas, began, changed, ctx: canvas.getContext("2d") });
-    Object.assign(this, { lines: [], past: [], future: [], line: null, pointer: null, width: 0.01, penSeen: false, cursor: null, faint: false });
+    Object.assign(this, { lines: [], past: [], future: [], line: null, pointer: null, width: 0.01, penSeen: false, cursor: null, faint: false, added: [], share: 1 });
     canvas.addEventListener("pointerdown", (e) => this.down(e));
     canvas.addEventListener("pointermove", (e) => this.move(e));
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, (e) => this.up(e));
     canvas.addEventListener("keydown", (e) => this.key(e));
-    canvas.addEventListener("blur", () => { if (this.cursor?.down) this.endLine(); this.cursor = null; this.paint(); });
+    canvas.addEventListener("blur", () => { this.lift(); });
     this.paint();
   }
 
@@ -114,10 +114,24 @@ export class Pad {
     this.paint();
   }
 
+  // The pad is left: no cursor on it any more.
+  lift() {
+    if (!this.cursor) return;
+    if (this.cursor.down) this.endLine();
+    this.cursor = null;
+    this.paint();
+  }
+
   // --- the picture ---
 
-  // The page, and over it what a model would add: `share` of its points.
-  paint(added = [], share = 1) {
+  // Shows over the page what a model would add: `share` of its points.
+  show(added, share = 1) {
+    Object.assign(this, { added, share });
+    this.paint();
+  }
+
+  paint() {
+    const { added, share } = this;
     wipe(this.canvas);
     drawLines(this.ctx, this.lines, this.faint ? "#c9c9cf" : "#111");
     if (this.line) drawLine(this.ctx, this.line);

@@ -176,10 +176,10 @@ export class Paint {
     const same = this.player.rows.length === result.outlines.length && String(this.player.rows.at(-1)) === String(result.outlines.at(-1)) && String(this.player.rows[0]) === String(result.outlines[0]);
     this.result = result;
     if (!same) this.player.take({ ...result, keep: 0 });
+    if (play && !this.player.playing) this.player.play(() => this.player.at < this.player.rows.length);
     $("drop-hint").hidden = true;
     $("paint-take").disabled = false;
-    if (play) this.player.play();
-    else {
+    if (!play) {
       this.wiped(1);
       this.player.towards(Infinity);
     }
