@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast
 
 import torch
@@ -12,10 +12,13 @@ from datamodules.base import resize
 from renderers import Box, Drawing, Overlay
 from zoo.base.drawer import CHUNK, ImageDrawer
 from zoo.base.images import read
+from zoo.base.progress import Watch
 from zoo.base.tiling import boxes, parts, worst
 from zoo.sara.networks import Actor, FoldedActor
 from zoo.sara.painting import Level, check, paint, refine as improve
 from zoo.sara.replay import Episode
+
+REFINING = 0.2  # the share of the time that passes before refining begins, if it does
 
 
 class Agent(ImageDrawer):
@@ -156,6 +159,7 @@ class Agent(ImageDrawer):
         strokes: int | None = None,
         generator: torch.Generator | None = None,
         refine: int = 0,
+        watch: Watch | None = None,
         **options: Any,
     ) -> Drawing:
         """Paint any image, of any size and aspect.
@@ -166,6 +170,7 @@ class Agent(ImageDrawer):
             strokes: Of each pass and tile, a multiple of the bundle; None for as many as it was trained for.
             generator: Not used: it draws without chance.
             refine: Gradient steps on all strokes together at the end.
+            watch: Called as the painting grows, see ``zoo.base.progress``.
             options: None; SARA has no others.
 
         Raises:
@@ -185,8 +190,15 @@ class Agent(ImageDrawer):
             actions = torch.cat([actor(c, g, c.new_full((len(c),), moment)) for c, g in chunks])
             return actions.unflatten(1, (self.bundle, -1))
 
-        painted, passes = paint(act, self.exact, pixels, plan, tiles, (height, width), self.image_size)
+        def report(begin: float, share: float, done: float, strokes: Tensor) -> None:
+            if watch is not None:
+                watch(begin + share * done, Drawing(strokes.clamp(0, 1), self.exact.name, aspect))
+
+        first = REFINING if refine else 1.0
+        seen = partial(report, 0, first)
+        painted, passes = paint(act, self.exact, pixels, plan, tiles, (height, width), self.image_size, seen)
         if refine:
-            target = resize(pixels, (tiles * height, tiles * width))
-            painted = improve(cast(Overlay, self.smooth), target, painted, refine, passes, self.bundle)
+            target, smooth = resize(pixels, (tiles * height, tiles * width)), cast(Overlay, self.smooth)
+            seen = partial(report, first, 1 - first)
+            painted = improve(smooth, target, painted, refine, passes, self.bundle, watch=seen)
         return Drawing(painted.clamp(0, 1), self.exact.name, aspect)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datamodules.sketch_files import Lines, Sketch, from_drawing, from_lines, read_svg, simplify, to_lines
+from datamodules.sketch_files import Lines, Sketch, from_drawing, from_lines, page_lines, read_svg, simplify, to_lines
 from datamodules.sketches import pad
 from renderers import Drawing
 from zoo.base.images import inked, read, trace
@@ -116,7 +116,7 @@ class Page:
     def __init__(self, drawing: Drawing):
         self.aspect = drawing.aspect
         self.size = np.array([drawing.aspect**0.5, drawing.aspect**-0.5])  # (width, height)
-        self.lines: Lines = [outline.flatten(0.002) * self.size for outline in drawing.outlines()]
+        self.lines: Lines = page_lines(drawing)
         if not self.lines:
             raise ValueError("the drawing is empty: there is nothing to go on from")
         full = PAGE * self.size.min()
