@@ -176,18 +176,17 @@ class Drawing:
 
     def to_json(self) -> str:
         """JSON that :meth:`from_json` turns into an equal drawing, bit for bit."""
-        return json.dumps(
-            {
-                "format": FORMAT,
-                "version": VERSION,
-                "renderer": self.renderer,
-                "aspect": self.aspect,
-                "background": self.background,
-                "columns": get(self.renderer).actions.columns,
-                # the shortest decimals that give the same float32
-                "strokes": [[float(str(v)) for v in row] for row in self.strokes.numpy()],
-            }
-        )
+        fields = {
+            "format": FORMAT,
+            "version": VERSION,
+            "renderer": self.renderer,
+            "aspect": self.aspect,
+            "background": self.background,
+            "columns": get(self.renderer).actions.columns,
+        }
+        # str of a float32: the shortest decimals that give it again
+        rows = ", ".join(f"[{', '.join(map(str, row))}]" for row in self.strokes.numpy())
+        return f'{json.dumps(fields)[:-1]}, "strokes": [{rows}]}}'
 
     @classmethod
     def from_json(cls, text: str) -> Drawing:

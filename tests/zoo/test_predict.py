@@ -64,7 +64,8 @@ def broken(monkeypatch):
 def test_each_line_is_the_models_own_drawing_of_the_image_that_it_names(of_images, tmp_path, capsys):
     out = tmp_path / "drawings"
     assert predict(*of_images, "--out", out) == 0
-    assert capsys.readouterr().out == f"{out}: {N} of {N} images drawn just now; it is complete\n"
+    assert f"{out}: {N} of {N} images drawn just now (" in (said := capsys.readouterr().out)
+    assert said.endswith(" a second); it is complete\n")
     assert sorted(shards(out)) == [f"0000{k}-of-00005.jsonl.gz" for k in range(5)]
     data = datamodules.ImageFolder(root=str(tmp_path / "images"), image_size=16, batch_size=N)
     data.setup("predict")
@@ -88,7 +89,7 @@ def test_broken_off_it_goes_on(of_images, broken, tmp_path, capsys):
     before = shards(out)
     assert list(before) == ["00000-of-00005.jsonl.gz"]
     assert predict(*of_images, "--out", out) == 0
-    assert "17 of 22 images drawn just now; it is complete" in capsys.readouterr().out
+    assert "17 of 22 images drawn just now (" in capsys.readouterr().out
     assert shards(out).items() > before.items()
     assert predict(*of_images, "--out", whole) == 0
     capsys.readouterr()
@@ -140,7 +141,7 @@ def test_images_that_cannot_be_read_are_named_and_left_out(of_images, tmp_path, 
     assert predict(*of_images, "--out", out) == 0
     said = capsys.readouterr()
     assert "images/007.png is not an image that Pillow can read" in said.err
-    assert "22 of 22 images drawn just now, 1 of them could not be read; it is complete" in said.out
+    assert " a second), 1 of them could not be read; it is complete" in said.out
     assert names(out) == [f"{i:03}.png" for i in range(N) if i != 7]
     assert cli.main(["render", str(out), "--pick", "7", "--out", str(tmp_path / "a.svg")]) == 1
     assert "007.png was not drawn" in capsys.readouterr().err
@@ -276,7 +277,7 @@ def test_two_processes_one_of_them_killed(of_images, tmp_path, capsys):
     assert "00003-of-00005.jsonl.gz" not in before
     left = sum(len(gzip.decompress((out / name).read_bytes()).splitlines()) for name in before)
     assert predict("--init_from", start, *of_images[2:], "--out", out) == 0
-    assert f"{N - left} of {N} images drawn just now; it is complete" in capsys.readouterr().out
+    assert f"{N - left} of {N} images drawn just now (" in capsys.readouterr().out
     assert shards(out).items() >= before.items()
     lines = [line for path in sorted(out.glob("*.gz")) for line in gzip.decompress(path.read_bytes()).splitlines()]
     assert [json.loads(line)["name"] for line in lines] == [f"{i:03}.png" for i in range(N)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,14 @@ class DrawingWriter(BasePredictionWriter):
 
     Attributes:
         drawn: Images in the shards that this process has written.
-        unreadable: How many images were left out.
+        unreadable: How many of them were left out.
+        seconds: Time from the first batch to the last shard.
     """
 
     def __init__(self, out: Path, shard: int, made_of: dict[str, Any]):
         super().__init__(write_interval="batch")
         self.out, self.shard, self.made_of = out, shard, made_of
-        self.drawn = self.unreadable = 0
+        self.drawn, self.unreadable, self.seconds = 0, 0, 0.0
         self.lines: list[str] = []  # of the shard in the making
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -112,6 +114,9 @@ class DrawingWriter(BasePredictionWriter):
         self.batches = self.data.told = [batch for part in batches for batch in part]
         self.data.allow_zero_length_dataloader_with_multiple_devices = True  # the last shards need not go round
 
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.began = time.monotonic()
+
     def on_predict_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
@@ -136,7 +141,7 @@ class DrawingWriter(BasePredictionWriter):
         shard = numbers[0] // self.shard
         if numbers[-1] + 1 == self.plan.part(shard).stop:
             write_shard(self.plan.path(self.out, shard), self.lines)
-            self.drawn += len(self.lines)
+            self.drawn, self.seconds = self.drawn + len(self.lines), time.monotonic() - self.began
             self.lines = []
 
     def why_not(self, number: int) -> str:
@@ -148,6 +153,14 @@ class DrawingWriter(BasePredictionWriter):
             self.unreadable += 1
             return json.dumps({"error": str(e)})
         raise RuntimeError(f"image {number} could be read at the second try only: run the same again, and it goes on")
+
+    def report(self) -> str:
+        """What this process has done, and what is left."""
+        rate = f" ({self.drawn / self.seconds:.1f} a second)" if self.drawn else ""
+        bad = f", {self.unreadable} of them could not be read" if self.unreadable else ""
+        left = len(missing(self.out, self.plan)[0])
+        state = f"{left} of its {len(self.plan)} shards are missing" if left else "it is complete"
+        return f"{self.drawn} of {self.plan.images} images drawn just now{rate}{bad}; {state}"
 
 
 class DrawingTrainer(Trainer):
@@ -200,7 +213,4 @@ class DrawingTrainer(Trainer):
         writer = DrawingWriter(out, shard, self.made_of or {})
         self.callbacks.append(writer)  # type: ignore[attr-defined]
         super().predict(model, datamodule=datamodule, return_predictions=False, ckpt_path=ckpt_path)
-        left = len(missing(out, writer.plan)[0])
-        state = f"{left} of its {len(writer.plan)} shards are missing" if left else "it is complete"
-        bad = f", {writer.unreadable} of them could not be read" * bool(writer.unreadable)
-        print(f"{out}: {writer.drawn} of {writer.plan.images} images drawn just now{bad}; {state}", flush=True)
+        print(f"{out}: {writer.report()}", flush=True)
