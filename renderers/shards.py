@@ -101,7 +101,9 @@ def line(name: str, drawing: str) -> str:
 
 
 def write_shard(path: Path, lines: list[str]) -> None:
-    """Write a shard, whole or not at all. OSError if it cannot be written, with what to do."""
+    """Write a shard, whole or not at all. OSError if it cannot be written; DrawingError for too large a drawing."""
+    if max(map(len, lines)) > LARGEST_LINE:
+        raise DrawingError(f"{path}: a drawing of more than {LARGEST_LINE} bytes; let the drawer make fewer strokes")
     try:
         # level 1: decimals hardly get smaller at a higher one, which takes six times as long
         atomic_write(path, gzip.compress("".join(lines).encode(), 1, mtime=0) + END)
