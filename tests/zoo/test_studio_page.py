@@ -339,6 +339,17 @@ def test_pictures_from_everywhere_and_stopping(open_page, tmp_path):
         page.click("#choose")
     chooser.value.set_files(tmp_path / "noise.png")
     status(page, "noise.png: 90 × 60 pixels")
+    bring = """([kind, target, name]) => fetch("samples/coffee").then((a) => a.blob()).then((blob) => {
+      const data = new DataTransfer();
+      data.items.add(new File([blob], name, { type: "image/png" }));
+      const event = kind === "drop" ? new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true })
+        : new ClipboardEvent(kind, { clipboardData: data, bubbles: true });
+      document.querySelector(target).dispatchEvent(event);
+    })"""
+    page.evaluate(bring, ["drop", "#easel", "dropped.png"])
+    status(page, "dropped.png: 600 × 400 pixels")
+    page.evaluate(bring, ["paste", "body", "pasted.png"])
+    status(page, "pasted.png: 600 × 400 pixels")
     page.click("#snap")
     status(page, "Press Take it")
     page.click("#snap")
@@ -409,6 +420,9 @@ def test_between_two_and_four(open_page):
     page.click("#morph-go")
     status(page, "9 sketches")
     assert page.locator("#down").is_enabled()
+    box = page.locator("#between").bounding_box()
+    page.mouse.click(box["x"] + 0.95 * box["width"], box["y"] + 0.5 * box["height"])
+    assert (page.locator("#across").input_value(), page.locator("#down").input_value()) == ("2", "1")
 
 
 # --- for everybody ---
