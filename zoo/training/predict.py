@@ -56,9 +56,7 @@ def begin(out: Path, plan: Plan, made_of: dict[str, Any]) -> list[int]:
     elif out.exists() and any(p.name[0] != "." for p in out.iterdir()):
         raise ValueError(f"--out {out} holds other files; expected a folder that is new, or one to go on with")
     out.mkdir(parents=True, exist_ok=True)
-    write_index(
-        out, plan, made_of
-    )  # also where it is there: a folder that cannot be written to is found before the work
+    write_index(out, plan, made_of)  # always: so it shows before the work if the folder cannot be written to
     shards, cut = missing(out, plan)
     for path in cut:
         print(f"zoo: {path} is cut: its images are drawn again", file=sys.stderr, flush=True)
