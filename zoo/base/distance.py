@@ -121,10 +121,6 @@ class LearnsByDistance(LightningModule):
         """Whether this step belongs to the first phase."""
         return self.distance is not None and self.distance.alone(fraction_done(self))
 
-    def nothing(self) -> Tensor:
-        """0, with a gradient of 0 for every parameter: where some are not used, other processes wait for one."""
-        return torch.stack([0 * p.sum() for p in self.parameters()]).sum()
-
     def configure_optimizers(self) -> Any:
         if self.distance is None:
             return super().configure_optimizers()

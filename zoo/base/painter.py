@@ -73,18 +73,21 @@ class Painter(LightningModule, Renderer):
         return adam_cosine(self, self.lr)
 
 
-def adam_cosine(module: LightningModule, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> Any:
+def adam_cosine(
+    module: LightningModule, lr: float, betas: tuple[float, float] = (0.9, 0.999), cosine: bool = True
+) -> Any:
     """Adam with a warm-up and a cosine.
 
     Args:
         module: Whose parameters with gradients it moves.
         lr: The rate after the first 2 % of the steps, from where it falls to nothing; constant if training has no end.
         betas: Of Adam.
+        cosine: Whether it does so; if not, the rate is constant.
     """
     fused = not module.trainer.gradient_clip_val  # Lightning clips no gradients of a fused optimiser
     optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr, betas, fused=fused)
     steps = training_steps(module)
-    if steps == float("inf"):
+    if not cosine or steps == float("inf"):
         return optimizer
 
     def rate(step: int) -> float:

@@ -14,6 +14,7 @@ from zoo.base.distance import Distance, LearnsByDistance
 from zoo.base.frozen import Frozen
 from zoo.base.options import keep_options, options
 from zoo.base.progress import fraction_done
+from zoo.base.turns import nothing
 from zoo.canvas_drawer.options import MOVED, Network, Pixels, Sliding, Teaching
 from zoo.canvas_drawer.rollout import HintDrawer, Rollout
 from zoo.canvas_drawer.sliding import passes
@@ -156,7 +157,7 @@ class CanvasDrawer(LearnsByDistance, HintDrawer):
 
     def windows_of(self, way: Callable[[Lesson], tuple[Tensor, Rollout]], images: Tensor) -> Tensor:
         """The mean loss of the windows of images that are drawn; each learns from a canvas that it takes as it is."""
-        losses, count = [self.nothing()], 0
+        losses, count = [nothing(self)], 0
 
         def act(hint: Tensor, seen: Tensor) -> tuple[list[Tensor], Tensor]:
             nonlocal count
@@ -241,7 +242,7 @@ class CanvasDrawer(LearnsByDistance, HintDrawer):
             rollout = self.unseen(lesson.hint, None)
         else:
             rollout = self.unseen(lesson.hint, lesson.canvas)
-        return self.cost(rollout.strokes, lesson.ink) + self.nothing(), rollout
+        return self.cost(rollout.strokes, lesson.ink) + nothing(self), rollout
 
     def unseen(self, hint: Tensor, canvas: Tensor | None) -> Rollout:
         """Draw hints while looking at a canvas (B, C', S, S) once, before the first stroke; None: never, and nothing is

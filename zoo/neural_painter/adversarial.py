@@ -10,26 +10,30 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from zoo.base.layers import gradient_penalty
 from zoo.base.painter import adam_cosine
 from zoo.base.progress import fraction_done
+from zoo.base.turns import TakesTurns
 
 
-class Adversarial(LightningModule):
-    """A generator and its critic: one Adam, β = (0.5, 0.9), and one step of each for every batch.
+class Adversarial(TakesTurns):
+    """A generator and its critic: one Adam, β = (0.5, 0.9), and a step of the critic for every batch.
 
     The loss of one never reaches the parameters of the other. To implement: :meth:`make_critic`.
 
     Attributes:
         warm: The fraction of the training run before the generator listens to the critic; from 1 on there is no critic.
+        critic_steps: Steps of the critic to one of the generator, which learns from each ``critic_steps``-th batch.
+        cosine: Whether the learning rate warms up and falls to nothing; if not, it is constant.
     """
 
     unpublished: ClassVar[tuple[str, ...]] = ("critic.",)
     lr: float
     warm: float
+    critic_steps: int
+    cosine: bool
 
     @abstractmethod
     def make_critic(self) -> nn.Module:
@@ -40,11 +44,19 @@ class Adversarial(LightningModule):
             self.critic = self.make_critic()
 
     def configure_optimizers(self) -> Any:
-        return adam_cosine(self, self.lr, (0.5, 0.9))
+        return adam_cosine(self, self.lr, (0.5, 0.9), self.cosine)
 
     def done(self) -> float:
         """The fraction of the training run that is done; half, if it has no end."""
         return fraction_done(self, endless=0.5)
+
+    @property
+    def generates(self) -> bool:
+        """Whether the generator learns from the batch at hand, too."""
+        return self.warm >= 1 or (self.global_step + 1) % self.critic_steps == 0
+
+    def learns(self, name: str) -> bool:
+        return self.generates or name.startswith("critic.")
 
     def game(self, real: Tensor, fake: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Let the critic judge.
@@ -52,17 +64,19 @@ class Adversarial(LightningModule):
         Args:
             real: Pictures (B, C, H, W) as they should be.
             fake: The generator's.
-            condition: What both were made for, (B, K, H', W').
+            condition: What both were made for, as the critic takes it.
 
         Returns:
             The critic's loss, and the generator's: the first has gradients in the critic's parameters only, the second
-            in ``fake`` only. Both are 0 without a critic.
+            in ``fake`` only. Both are 0 without a critic, and the second where the generator does not learn.
         """
         if self.warm >= 1:
             return fake.new_zeros(()), fake.new_zeros(())
         judge: Callable[[Tensor], Tensor] = lambda x: self.critic(x, condition).float()  # noqa: E731
         gap = judge(fake.detach()).mean() - judge(real).mean()
         self.log("train/critic", -gap.detach(), prog_bar=True)
+        if not self.generates:
+            return gap + 10 * gradient_penalty(judge, real, fake), fake.new_zeros(())
         fixed = {name: p.detach() for name, p in self.critic.named_parameters()}
         approval = torch.func.functional_call(self.critic, fixed, (fake, condition)).float().mean()
         listens = self.done() >= self.warm

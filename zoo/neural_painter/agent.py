@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -18,12 +19,28 @@ from zoo.base.distance import Distance, LearnsByDistance
 from zoo.base.drawer import ImageDrawer
 from zoo.base.images import inked
 from zoo.base.options import keep_options, options
+from zoo.base.turns import nothing
 from zoo.neural_painter.adversarial import Adversarial
 from zoo.neural_painter.networks import COLOUR, AgentNet, PairCritic, shapeless
+from zoo.neural_painter.paper_networks import PaperAgentNet, PaperCritic, check_form
 
 DEMONSTRATIONS = Path(__file__).parent / "demonstrations"  # N.json: how the digit N is drawn
 SHOWN = 8  # strokes of each, connected
 MIDDLE, HOLD = 0.5, 20.0  # where, and how firmly, the first phase of Distance holds columns that no curve depends on
+
+
+@dataclass(frozen=True)
+class AgentNetwork:
+    """The networks of a painter's agent.
+
+    Args:
+        form: Whose networks: ``quick`` (see :class:`AgentNet`), or ``paper`` (see :class:`PaperAgentNet`).
+        width: Units of the agent's LSTM; the paper's has 256. The paper's critic has a quarter as many channels in its
+            first convolution.
+    """
+
+    form: str = "quick"
+    width: int = 192
 
 
 @dataclass(frozen=True)
@@ -41,6 +58,10 @@ class AgentLearning:
         human: Fraction of the training run, from its start, that learns the demonstration of each image's class by
             heart (§4). It needs labels 0 to 9, and steps and connected as the demonstrations have them.
         forcing: Weight of the error to the demonstrations, if ``human`` is not 0; after that part, a fifth of it.
+        released: Fraction of the training run at which that weight has fallen to nothing, evenly from the end of
+            ``human``; null for the fifth that stays.
+        critic_steps: Steps of the critic to one of the agent, once there is a critic.
+        cosine: Whether the learning rate warms up and falls to nothing; if not, it is constant.
     """
 
     fidelity: float = 100.0
@@ -50,6 +71,13 @@ class AgentLearning:
     real: float = 1.0
     human: float = 0.0
     forcing: float = 100.0
+    released: float | None = None
+    critic_steps: int = 1
+    cosine: bool = True
+
+    def __post_init__(self) -> None:
+        if self.released is not None and not self.human < self.released <= 1:
+            raise ValueError(f"released is {self.released}; expected more than human ({self.human}), at most 1")
 
 
 class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
@@ -62,13 +90,16 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
         channels: Of the images: 3; or 1, for dark ink on light paper, painted in black.
         connected: Whether each stroke starts where the last one ended.
         image_size: Side in pixels of the images that it looks at, a multiple of 16.
-        width: Units of its LSTM, see :class:`AgentNet`.
+        network: Whose networks, and how wide.
         learning: What it learns from.
         distance: How it first learns where the ink is; null to learn from pixels from the start. For 1 channel.
         lr: Learning rate of Adam.
     """
 
-    moved = {name: f"learning.{name}" for name in ("fidelity", "ink_weight", "drop", "warm", "human", "forcing")}  # noqa: RUF012
+    moved: ClassVar[dict[str, str]] = {
+        "width": "network.width",
+        **{name: f"learning.{name}" for name in ("fidelity", "ink_weight", "drop", "warm", "human", "forcing")},
+    }
 
     def __init__(
         self,
@@ -78,21 +109,28 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
         channels: int = 1,
         connected: bool = False,
         image_size: int = 64,
-        width: int = 192,
+        network: AgentNetwork = AgentNetwork(),
         learning: AgentLearning = AgentLearning(),
         distance: Distance | None = None,
         lr: float = 5e-4,
     ):
         super().__init__(renderer, painter, image_size, channels, lr)
-        self.learning = options(AgentLearning, learning)
+        self.network, self.learning = options(AgentNetwork, network), options(AgentLearning, learning)
         self.distance = options(Distance, distance) if distance else None
         self.save_hyperparameters()
-        keep_options(self, learning=self.learning, **({"distance": self.distance} if self.distance else {}))
+        groups = {"network": self.network, "learning": self.learning}
+        keep_options(self, **groups, **({"distance": self.distance} if self.distance else {}))
         self.steps, self.connected, self.warm = steps, connected, self.learning.warm
+        self.critic_steps, self.cosine = self.learning.critic_steps, self.learning.cosine
+        self.as_paper = check_form(self.network.form)
         self.check_options()
-        self.net = AgentNet(len(self.actions), channels, image_size, width)
-        if self.distance:  # it begins blind to its canvas, and learns to look at it from there
-            for parameter in self.net.canvas[-1].parameters():
+        self.net: AgentNet | PaperAgentNet
+        if self.as_paper:
+            self.net = PaperAgentNet(len(self.actions), image_size, self.network.width)
+        else:
+            self.net = AgentNet(len(self.actions), channels, image_size, self.network.width)
+        if self.distance and isinstance(self.net, AgentNet):
+            for parameter in self.net.canvas[-1].parameters():  # it begins blind to its canvas, and learns to look
                 nn.init.zeros_(parameter)
         self.gap = MeanSquaredError()
         self.in_order = MeanMetric()
@@ -103,6 +141,8 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
             raise ValueError(f"the agent paints in colours, and strokes of {self.exact.name!r} have none")
         if self.image_size % 16:
             raise ValueError(f"image_size is {self.image_size}; expected a multiple of 16")
+        if self.as_paper and (self.image_size < 32 or self.distance):
+            raise ValueError("the paper's networks look at their canvas from 32² on: set distance to null")
         if self.learning.human and (self.exact.name, self.steps, self.connected) != ("mypaint", SHOWN, True):
             raise ValueError(
                 f"the demonstrations are {SHOWN} connected strokes of mypaint: set steps, connected and renderer to"
@@ -113,7 +153,9 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
             if self.channels != 1:
                 raise ValueError("the distance is to the ink of grey images: set channels to 1, or distance to null")
 
-    def make_critic(self) -> PairCritic:
+    def make_critic(self) -> nn.Module:
+        if self.as_paper:
+            return PaperCritic(0, self.network.width // 4, self.image_size)
         return PairCritic(self.image_size)
 
     def prepare(self, image: Tensor, ink: str = "auto") -> Tensor:
@@ -172,7 +214,7 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
         self.check_images(images)
         canvas = self.painter.blank(len(images), self.image_size, images.device)
         features, state, strokes = self.net.image(images), None, list[Tensor]()
-        last = images.new_full((len(images), len(self.actions)), 0.5)
+        last = images.new_full((len(images), len(self.actions)), self.net.start)
         for _ in range(self.steps):
             action, state = self.net(features, canvas, last, state)
             last = self.constrained(action, strokes[-1] if strokes else None)
@@ -188,7 +230,7 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
         """Strokes (B, T, A) of images (B, C, S, S), made without a canvas: nothing is painted."""
         self.check_images(images)
         features, state, strokes = self.net.image(images), None, list[Tensor]()
-        last = images.new_full((len(images), len(self.actions)), 0.5)
+        last = images.new_full((len(images), len(self.actions)), self.net.start)
         for _ in range(self.steps):
             action, state = self.net(features, None, last, state)
             last = self.constrained(action, strokes[-1] if strokes else None)
@@ -207,13 +249,16 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
             return self.first_phase(batch["image"])
         images = batch["image"][: self.distance.pixel_batch] if self.distance else batch["image"]
         left, real = 1 - self.done(), self.done() >= self.learning.real
-        strokes, canvas = self.rollout(images, 0.0 if real else self.learning.drop * left)
+        with torch.set_grad_enabled(self.generates):
+            strokes, canvas = self.rollout(images, 0.0 if real else self.learning.drop * left)
         if real:
             canvas = canvas + (self.exact.render(strokes.detach().float(), self.image_size) - canvas).detach()
         target = images.expand(-1, 3, -1, -1)
         critics, agents = self.game(target, canvas, target)
         error = (canvas - target).square()
         self.log("train/mse", error.mean(), prog_bar=True)
+        if not self.generates:
+            return critics + nothing(self)
         weight = 1 + self.learning.ink_weight * left * (1 - target)
         loss = agents + self.learning.fidelity * (error * weight).mean()
         if self.distance:
@@ -233,7 +278,10 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
         error = F.mse_loss(strokes, shown)
         self.log("train/strokes", error, prog_bar=True)
         alone = self.done() < self.learning.human
-        return self.learning.forcing * error * (1.0 if alone else 0.2) + (0 if alone else 1) * loss
+        share = 1.0 if alone else 0.2
+        if self.learning.released is not None and not alone:
+            share = max(0.0, (self.learning.released - self.done()) / (self.learning.released - self.learning.human))
+        return self.learning.forcing * error * share + (0 if alone else 1) * loss
 
     def first_phase(self, images: Tensor) -> Tensor:
         """The loss while the agent learns where the ink is. Columns that no curve depends on, such as pressures, are
@@ -241,7 +289,7 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
         strokes = self.blind_strokes(images)
         rest = [k for k in shapeless(self.actions) if self.actions.columns[k] not in self.actions.lengths]
         held = HOLD * (strokes[..., rest] - MIDDLE).square().mean() if rest else 0.0
-        return self.distance_loss(strokes, images) + held + self.nothing()
+        return self.distance_loss(strokes, images) + held + nothing(self)
 
     def distance_loss(self, strokes: Tensor, images: Tensor) -> Tensor:
         """The cost of strokes (B, T, A) by their curves' distance to the dark ink of images (B, 1, S, S).

@@ -187,6 +187,8 @@ class AgentNet(nn.Module):
         width: Units of the LSTM; the towers that look at image and canvas have a sixth as many channels.
     """
 
+    start = 0.5  # every number of the action before the first
+
     def __init__(self, actions: int, channels: int, size: int, width: int = 192):
         super().__init__()
         self.image, self.canvas = tower(channels, size, width, width // 6), tower(3, size, width, width // 6)
