@@ -204,7 +204,7 @@ class NeuralPainterVAE(TakesTurns, NeuralPainter):
         if self.learns("net.predictor."):
             goal = (z if self.as_paper else mean).detach()
             latent = F.mse_loss(self.net.predictor(batch["action"][:, self.keep]).float(), goal)
-            self.log("train/z", latent, prog_bar=True)
+            self.log_dict({"train/z": latent}, prog_bar=True)
             loss = loss + latent
         return loss
 
