@@ -164,6 +164,8 @@ def test_a_generator_moves_after_so_many_steps_of_the_critic_only(folder):
     assert {int(optimizer.state[p]["step"]) for p in model.net.parameters()} == {2}
     assert {int(optimizer.state[p]["step"]) for p in model.critic.parameters()} == {11}
     assert optimizer.param_groups[0]["lr"] == 1e-3
+    with pytest.raises(ValueError, match="critic_steps is 0; expected at least 1"):
+        fit(gan(critic_steps=0), StoredStrokes(str(folder), batch_size=8), 2)
 
 
 def test_the_halves_of_the_vae_take_turns(folder):
@@ -173,6 +175,9 @@ def test_the_halves_of_the_vae_take_turns(folder):
     assert {int(state[p]["step"]) for p in model.parameters()} == {2}
     with pytest.raises(ValueError, match=r"needs an end: set --trainer.max_steps"):
         fit(model, StoredStrokes(str(folder), batch_size=8), -1)
+    model.handover = 1.5
+    with pytest.raises(ValueError, match="handover is .*; expected a fraction"):
+        fit(model, StoredStrokes(str(folder), batch_size=8), 2)
 
 
 def test_a_strokes_darkness_is_scaled_and_laid_on_in_its_colour(strokes):
@@ -210,6 +215,7 @@ def test_forcing_may_fall_to_nothing(monkeypatch):
     ("make", "message"),
     [
         (lambda: gan(form="papre"), "form is 'papre'; expected quick or paper"),
+        (lambda: gan(noise=True), "has no noise"),
         (lambda: zoo.NeuralPainterGAN("pen", form="paper"), "paint in colours, and strokes of 'pen' have none"),
         (lambda: agent(human=0.4, released=0.4), "released is 0.4; expected more than human"),
         (lambda: zoo.PainterAgent("qbc", None, image_size=16, network={"form": "paper"}), "from 32² on"),

@@ -44,6 +44,8 @@ class Adversarial(TakesTurns):
             self.critic = self.make_critic()
 
     def configure_optimizers(self) -> Any:
+        if self.critic_steps < 1:
+            raise ValueError(f"critic_steps is {self.critic_steps}; expected at least 1")
         return adam_cosine(self, self.lr, (0.5, 0.9), self.cosine)
 
     def done(self) -> float:

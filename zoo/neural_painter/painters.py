@@ -177,6 +177,8 @@ class NeuralPainterVAE(TakesTurns, NeuralPainter):
             self.encoder = (PaperEncoder if self.as_paper else StrokeEncoder)(self.hparams["latent"])
 
     def configure_optimizers(self) -> Any:
+        if not 0 <= self.handover < 1:
+            raise ValueError(f"handover is {self.handover}; expected a fraction from 0 to less than 1")
         if self.handover and training_steps(self) == float("inf"):
             raise ValueError("handover is a fraction of the training run, so it needs an end: set --trainer.max_steps")
         return adam_cosine(self, self.lr, cosine=self.cosine)
@@ -233,7 +235,6 @@ class NeuralPainterGAN(Adversarial, NeuralPainter):
         renderer: Name of the renderer to imitate.
         width: Channels of the generator; in the form ``paper``, of its last hidden layer.
         noise: Whether the generator gets fresh noise for each stroke; if not, it sees the action alone.
-            The form ``paper`` has none.
         fidelity: Weight of the mean squared error, of the opacity or the picture, beside the critic's judgement.
         ink_weight: How much more inked pixels weigh in that error, for the first half of the training run.
         warm: Fraction of the training run before the critic is listened to; 1 for no critic.
@@ -261,6 +262,8 @@ class NeuralPainterGAN(Adversarial, NeuralPainter):
         self.fidelity, self.ink_weight, self.warm = fidelity, ink_weight, warm
         self.critic_steps, self.cosine = critic_steps, cosine
         if self.as_paper:
+            if noise:
+                raise ValueError("the paper's generator has no noise: set noise to false, or form to quick")
             self.net: nn.Module = PaperGenerator(len(self.actions), width)
         else:
             self.guide = Guide(self.imitates)
