@@ -1,4 +1,4 @@
-"""Compiled loops that paint strokes on canvases row by row. They are called by :mod:`renderers.compiled`.
+"""Compiled loops that paint strokes on canvases row by row, called by :mod:`renderers.compiled`.
 
 A loop of a shape takes canvases (B, C, H, W), which it changes; ``numbers`` (N, …), strokes in pixels; ``colours``
 (N, 4) = red, green, blue, alpha; ``mix``, how a stroke meets the canvas; and ``visits`` (M, 4) = canvas, stroke, first
