@@ -104,6 +104,21 @@ def to_drawing(sketch: Sketch, margin: float = 0.05) -> Drawing:
     return Drawing(np.concatenate(rows), "pen")  # type: ignore[arg-type]
 
 
+def page_lines(drawing: Drawing) -> Lines:
+    """The centre lines of a drawing's strokes, and its shapes' contours, on a page of area 1 and the drawing's shape.
+
+    A stroke that begins where the one before it ends goes on with its line, whatever their widths.
+    """
+    size = np.array([drawing.aspect**0.5, drawing.aspect**-0.5])
+    lines: Lines = []
+    for outline in drawing.outlines():
+        line = outline.flatten(0.002).astype(np.float64)
+        if lines and len(line) > 1 and (lines[-1][-1] == line[0]).all():
+            line = np.concatenate([lines.pop(), line[1:]])
+        lines.append(line)
+    return [line * size for line in lines]
+
+
 def from_drawing(drawing: Drawing, epsilon: float = EPSILON) -> Sketch:
     """A drawing of any renderer as stroke-3 in a box of 255: its strokes' centre lines and its shapes' contours.
 
@@ -114,8 +129,7 @@ def from_drawing(drawing: Drawing, epsilon: float = EPSILON) -> Sketch:
     Raises:
         DataError: it has no stroke.
     """
-    width, height = drawing.aspect**0.5, drawing.aspect**-0.5
-    lines = [o.flatten(0.002).astype(np.float64) * (width, height) for o in drawing.outlines()]
+    lines = page_lines(drawing)
     if not lines:
         raise DataError("the drawing is empty: it has no stroke to make a sketch of.")
     return from_lines(simplify(lines, epsilon))

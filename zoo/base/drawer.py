@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
 from torchmetrics import MeanSquaredError
-from tqdm import tqdm
 
 import renderers
 from datamodules.base import DataModule, resize
-from renderers import Drawing, Renderer
+from renderers import Box, Drawing, Renderer
 from zoo.base.frozen import Frozen
 from zoo.base.images import read
 from zoo.base.metrics import pictures
 from zoo.base.painter import Painter, adam_cosine
+from zoo.base.progress import Watch
 from zoo.base.refine import RATE, Tie, check_refine, refined
 from zoo.base.tiling import boxes, split
 from zoo.checkpoints import load
@@ -106,7 +107,14 @@ class Drawer(LightningModule, ABC):
         """What keeps equal in refining what belongs together in strokes (T_i, A) of each image; None: nothing does."""
         return None
 
-    def refined(self, images: Tensor, strokes: list[Tensor], steps: int, canvas: Tensor | None = None) -> list[Tensor]:
+    def refined(
+        self,
+        images: Tensor,
+        strokes: list[Tensor],
+        steps: int,
+        canvas: Tensor | None = None,
+        watch: Callable[[int, float, Tensor], None] | None = None,
+    ) -> list[Tensor]:
         """Strokes (T_i, A) of images (B, C, S, S), refined (see ``zoo.base.refine``).
 
         Args:
@@ -114,11 +122,13 @@ class Drawer(LightningModule, ABC):
             strokes: Of each image.
             steps: Of the descent.
             canvas: What they are painted on; None for blank paper.
+            watch: Called after each step, see ``zoo.base.refine.descend``.
         """
         target = self.wanted(images)
         canvas = self.exact.blank(len(images), self.image_size, images.device) if canvas is None else canvas
         tie = self.tie(strokes)
-        return refined(self.exact, self.smooth, canvas, strokes, target, steps, self.least, tie, self.refine_rate)[0]
+        rate = self.refine_rate
+        return refined(self.exact, self.smooth, canvas, strokes, target, steps, self.least, tie, rate, watch)[0]
 
     def prepare(self, image: Tensor) -> Tensor:
         """An image (1, C, side, side) as the drawer looks at it. Keyword arguments are options of :meth:`draw`."""
@@ -132,6 +142,7 @@ class Drawer(LightningModule, ABC):
         strokes: int | None = None,
         generator: torch.Generator | None = None,
         refine: int = 0,
+        watch: Watch | None = None,
         **options: Any,
     ) -> Drawing:
         """Draw any image, of any size and aspect.
@@ -143,6 +154,7 @@ class Drawer(LightningModule, ABC):
             generator: Of random numbers, for drawers that use some.
             refine: Move the strokes by so many gradient steps, then drop those that do not help (see
                 ``zoo.base.refine``): fewer strokes, and a closer likeness.
+            watch: Called as the drawing grows, see ``zoo.base.progress``.
             options: See :meth:`prepare`.
 
         Raises:
@@ -155,17 +167,32 @@ class Drawer(LightningModule, ABC):
         batch = split(self.prepare(resize(pixels, tiles * self.image_size), **options), tiles).to(self.device)
         paper = torch.tensor(self.exact.background, device=self.device).mean()
         inked = (batch - paper).abs().mean((1, 2, 3)) >= BLANK if tiles > 1 else torch.ones(1, dtype=torch.bool)
-        chunks = batch[inked].split(CHUNK) if inked.any() else ()
-        bar = tqdm(chunks, desc="tiles", unit_scale=CHUNK, delay=2, leave=False)
+        where = [box for box, keep in zip(boxes(tiles), inked.tolist(), strict=True) if keep] if tiles > 1 else None
         drawn: list[Tensor] = []
-        for chunk in bar:
+
+        def report(of_chunk: list[Tensor], share: float) -> None:
+            if watch is not None:
+                done = (len(drawn) + share * len(of_chunk)) / int(inked.sum())
+                watch(done, self.composed([*drawn, *of_chunk], where, aspect))
+
+        for chunk in batch[inked].split(CHUNK) if inked.any() else ():
             rows = [row[:strokes].float() for row in self.drawn(chunk, generator)]
-            drawn += [row.cpu() for row in (self.refined(chunk, rows, refine) if refine else rows)]
-        if tiles == 1:
+            if refine:
+
+                def step(n: int, error: float, best: Tensor, rows: list[Tensor] = rows) -> None:
+                    report([moved[: len(row)] for moved, row in zip(best, rows, strict=True)], n / refine)
+
+                rows = self.refined(chunk, rows, refine, watch=step)
+            report(rows, 1.0)
+            drawn += [row.cpu() for row in rows]
+        return self.composed(drawn, where, aspect)
+
+    def composed(self, drawn: Sequence[Tensor], where: Sequence[Box] | None, aspect: float) -> Drawing:
+        """Strokes (T_i, A) of tiles that lie in some boxes as one drawing; of a single one that is all, without."""
+        if where is None:
             return Drawing(drawn[0], self.exact.name, aspect)
         name, none = self.exact.place(torch.zeros(0, len(self.actions)), (0, 0, 1, 1))
-        where = [box for box, keep in zip(boxes(tiles), inked.tolist(), strict=True) if keep]
-        placed = [self.exact.place(rows, box)[1] for rows, box in zip(drawn, where, strict=True)]
+        placed = [self.exact.place(rows.cpu(), box)[1] for rows, box in zip(drawn, where, strict=False)]
         return Drawing(torch.cat(placed or [none]).clamp(0, 1), name, aspect)
 
     def configure_optimizers(self) -> Any:

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 import renderers
 from datamodules.base import resize
@@ -19,6 +18,7 @@ from renderers import Drawing, Renderer
 from renderers.colour import colour_columns
 from zoo.base.images import inked, read
 from zoo.base.painter import Painter
+from zoo.base.progress import Watch
 from zoo.base.refine import descend, helpful, painted
 from zoo.checkpoints import load
 from zoo.checkpoints.catalogue import entries
@@ -28,9 +28,6 @@ STAGES = ((0.15, 0.16), (0.15, 0.105), (0.3, 0.07), (0.4, 0.045))
 """Of each stage, its share of the strokes, and how wide they start, as a fraction of the side."""
 MOST_STROKES = 5000
 LARGEST, SMALLEST = 512, 16  # pixels of the longer side that is optimised
-
-Watch = Callable[[int, int, float, Drawing], None]
-"""Called after each step: its number, the number of all steps, the mean squared error per pixel, the drawing so far."""
 
 
 def painter_of(renderer: str, painter: str | None = None) -> Renderer:
@@ -202,7 +199,7 @@ def paint(
         painter: A trained painter to descend through; None for the renderer's smooth form, where it has one.
         ink: Which part of the image counts as ink, for renderers of one channel (see ``zoo.base.images.inked``).
         seed: Of the random numbers.
-        watch: Called after each step.
+        watch: Called after each step, see ``zoo.base.progress``.
 
     Returns:
         The drawing, of the image's aspect.
@@ -220,19 +217,17 @@ def paint(
     blank = exact.blank(1, (height, width))
     generator = torch.Generator().manual_seed(seed)
     total, best = steps * (len(STAGES) + 1), torch.zeros(1, 0, len(exact.actions))
-    with tqdm(total=total, desc="painting", delay=2, leave=False) as bar:
 
-        def report(step: int, error: float, rows: Tensor) -> None:
-            nonlocal best
-            best = rows
-            bar.update(step - bar.n)
-            if watch is not None and step:
-                watch(step, total, error, Drawing(rows[0], renderer, aspect))
+    def report(step: int, error: float, rows: Tensor) -> None:
+        nonlocal best
+        best = rows
+        if watch is not None:
+            watch(step / total, Drawing(rows[0], renderer, aspect))
 
-        try:
-            best = grown(exact, smooth, target, strokes, steps, generator, report)
-        except KeyboardInterrupt:
-            if not best.shape[1]:
-                raise
+    try:
+        best = grown(exact, smooth, target, strokes, steps, generator, report)
+    except KeyboardInterrupt:
+        if not best.shape[1]:
+            raise
     kept, _ = helpful(exact, blank, best, target, gain=0.0)
     return Drawing(best[0][kept[0]], renderer, aspect)

@@ -1,8 +1,16 @@
-"""How far a training run has come: for whatever changes in its course."""
+"""How far something has come: a training run, for whatever changes in its course, and a drawing, for who waits."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pytorch_lightning import LightningModule
+
+from renderers import Drawing
+
+Watch = Callable[[float, Drawing], None]
+"""Called while something is drawn: the share that is done, up to 1, and what is drawn so far. What it raises ends the
+drawing."""
 
 
 def training_steps(module: LightningModule) -> float:

@@ -147,6 +147,7 @@ def refined(
     least: Mapping[str, float] | None = None,
     tie: Tie | None = None,
     rate: float = RATE,
+    watch: Callable[[int, float, Tensor], None] | None = None,
 ) -> tuple[list[Tensor], Tensor]:
     """Strokes of a batch of images, moved by :func:`descend`, less those that are not :func:`helpful`.
 
@@ -160,6 +161,7 @@ def refined(
         least: See :func:`descend`.
         tie: See :func:`descend`.
         rate: See :func:`descend`.
+        watch: See :func:`descend`.
 
     Returns:
         The strokes that are left of each image, and the canvases after them on ``exact``.
@@ -167,6 +169,6 @@ def refined(
     together, mask = padded(strokes)
     if not together.shape[1]:
         return strokes, canvas
-    moved = descend(smooth, canvas, together, target, steps, mask, least, tie, rate)
+    moved = descend(smooth, canvas, together, target, steps, mask, least, tie, rate, watch)
     kept, canvas = helpful(exact, canvas, moved, target, mask)
     return [rows[keep] for rows, keep in zip(moved, kept, strict=True)], canvas

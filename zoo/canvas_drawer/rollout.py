@@ -13,10 +13,21 @@ from datamodules.base import resize
 from renderers import Drawing, Renderer
 from zoo.base.drawer import ImageDrawer, check_draw
 from zoo.base.images import inked, read
+from zoo.base.progress import Watch
 from zoo.base.refine import check_refine, refined
 from zoo.canvas_drawer.networks import DrawerNet
 from zoo.canvas_drawer.options import Network, Sliding
-from zoo.canvas_drawer.sliding import LONGER, MOST_TILES, ORDERS, Pass, passes, picture, placed
+from zoo.canvas_drawer.sliding import (
+    LONGER,
+    MOST_TILES,
+    ORDERS,
+    DrawnWindow,
+    Pass,
+    Report,
+    passes,
+    picture,
+    placed,
+)
 
 
 class Rollout(NamedTuple):
@@ -165,6 +176,7 @@ class HintDrawer(ImageDrawer):
         strokes: int | None = None,
         generator: torch.Generator | None = None,
         refine: int = 0,
+        watch: Watch | None = None,
         order: str | None = None,
         **options: Any,
     ) -> Drawing:
@@ -176,6 +188,7 @@ class HintDrawer(ImageDrawer):
             strokes: At most so many of each window.
             generator: Not used.
             refine: See :meth:`Drawer.draw`; windows are refined as they are drawn, a batch at a time.
+            watch: See :meth:`Drawer.draw`; while a batch is refined, it is called with what there was before.
             order: In which it goes over its windows, see :func:`sliding.ordered`; None for ``phases``.
             options: See :meth:`prepare`.
 
@@ -185,28 +198,54 @@ class HintDrawer(ImageDrawer):
         if self.windows is None:
             if order is not None:
                 raise ValueError(f"order is {order!r}, but this drawer looks at images as a whole: leave it out")
-            return super().draw(image, tiles, strokes, generator, refine, **options)
+            return super().draw(image, tiles, strokes, generator, refine, watch, **options)
         check_draw(tiles, strokes, MOST_TILES)
         check_refine(refine)
         pixels = read(image, self.channels)
         height, width = (max(1, round(n * tiles * LONGER / max(pixels.shape[-2:]))) for n in pixels.shape[-2:])
         hint = self.prepare(resize(pixels, (height, width)), **options).to(self.device)
-        drawn = self.slide(hint, self.exact, order or ORDERS[0], strokes, refine)
-        name, on_image = placed([window for windows, _ in drawn for window in windows], self.exact, 0)
-        return Drawing(on_image, name, pixels.shape[-1] / pixels.shape[-2])
+
+        def composed(windows: list[DrawnWindow]) -> Drawing:
+            name, on_image = placed(windows, self.exact, 0)
+            return Drawing(on_image, name, pixels.shape[-1] / pixels.shape[-2])
+
+        def report(done: float, windows: list[DrawnWindow]) -> None:
+            if watch is not None:
+                watch(done, composed(windows))
+
+        drawn = self.slide(hint, self.exact, order or ORDERS[0], strokes, refine, report)
+        return composed([window for windows, _ in drawn for window in windows])
 
     def slide(
-        self, images: Tensor, renderer: Renderer, order: str = ORDERS[0], strokes: int | None = None, refine: int = 0
+        self,
+        images: Tensor,
+        renderer: Renderer,
+        order: str = ORDERS[0],
+        strokes: int | None = None,
+        refine: int = 0,
+        report: Report | None = None,
     ) -> list[Pass]:
         """Its passes over images (B, 1, H, W), with the canvases of a renderer, each batch of windows refined."""
+        last: tuple[float, list[DrawnWindow]] = (0.0, [])
+
+        def remember(done: float, windows: list[DrawnWindow]) -> None:
+            nonlocal last
+            last = (done, list(windows))
+            if report is not None:
+                report(*last)
+
+        def step(*_: Any) -> None:
+            if report is not None:
+                report(*last)
 
         def act(hint: Tensor, seen: Tensor) -> tuple[list[Tensor], Tensor]:
             rollout = self.rollout(hint, renderer, seen, strokes)
             if not refine:
                 return rollout.cut(), rollout.canvas
-            return refined(self.exact, self.smooth, seen, rollout.cut(), hint, refine, self.least)
+            drawn = rollout.cut()
+            return refined(self.exact, self.smooth, seen, drawn, hint, refine, self.least, watch=step)
 
-        return passes(act, images, self.windows or (), self.image_size, self.stride, self.exact, order)
+        return passes(act, images, self.windows or (), self.image_size, self.stride, self.exact, order, remember)
 
     def predict_step(self, batch: dict[str, Tensor], index: int) -> list[Drawing]:
         """See :meth:`Drawer.predict_step`; a drawer with windows slides over each image."""

@@ -52,6 +52,10 @@ class Pass(NamedTuple):
     canvas: Tensor
 
 
+Report = Callable[[float, list[DrawnWindow]], None]
+"""Called with the share of the windows that are drawn, and all of these."""
+
+
 def places(height: int, width: int, window: int, stride: int) -> list[Corner]:
     """Where windows lie that cover an image, row by row; the last of a row or column may reach beyond it."""
     tops, lefts = (range(0, max(n - window, 0) + stride, stride) for n in (height, width))
@@ -115,7 +119,13 @@ def batches(queue: Sequence[Corner], window: int) -> list[list[Corner]]:
 
 
 def slide(
-    draw: DrawBatch, images: Tensor, canvas: Tensor, size: int, stride: int, order: str = "phases"
+    draw: DrawBatch,
+    images: Tensor,
+    canvas: Tensor,
+    size: int,
+    stride: int,
+    order: str = "phases",
+    report: Report | None = None,
 ) -> tuple[list[DrawnWindow], Tensor]:
     """Draw images in windows. Those with less ink than SKIPPED are left as they are.
 
@@ -129,6 +139,7 @@ def slide(
         size: Side in pixels of a window.
         stride: Pixels from a window to the next.
         order: See :func:`ordered`.
+        report: Called after each batch.
 
     Returns:
         The windows drawn, and the canvases; what a stroke paints beyond its window is not on them.
@@ -140,6 +151,7 @@ def slide(
     inked = (F.avg_pool2d((images[:, :1] > 0.5).float(), size, stride)[:, 0] >= SKIPPED).cpu()
     corners = [(y, x) for y, x in corners if inked[:, y // stride, x // stride].any()]
     drawn: list[DrawnWindow] = []
+    total = sum(int(inked[:, y // stride, x // stride].sum()) for y, x in corners)
     for batch in batches(ordered(corners, stride, size, order), size):
         where = [(i, y, x) for y, x in batch for i in range(count) if inked[i, y // stride, x // stride]]
         for k in range(0, len(where), CHUNK):
@@ -152,6 +164,8 @@ def slide(
                 canvas[i, :, y : y + size, x : x + size] = painted
                 box = (x / width, y / height, (x + size) / width, (y + size) / height)
                 drawn.append(DrawnWindow(i, box, of_window.detach()))
+            if report is not None:
+                report(len(drawn) / total, drawn)
     return drawn, canvas[..., :height, :width]
 
 
@@ -192,6 +206,7 @@ def passes(
     stride: int,
     renderer: Renderer,
     order: str = "phases",
+    report: Report | None = None,
 ) -> list[Pass]:
     """Slide over images (B, C, H, W) once for each size of windows.
 
@@ -205,11 +220,17 @@ def passes(
         stride: Pixels from a window to the next, at that size.
         renderer: Whose strokes they are.
         order: See :func:`ordered`.
+        report: Called after each batch of windows, with all that are drawn.
     """
     made: list[Pass] = []
-    for window in windows:
+    for number, window in enumerate(windows):
         height, width = (max(1, round(n * size / window)) for n in images.shape[-2:])
         before = [drawn for one in made for drawn in one.windows]
         canvas = picture(before, renderer, len(images), (height, width)).to(images.device)
-        made.append(Pass(*slide(draw, resize(images, (height, width)), canvas, size, stride, order)))
+
+        def so_far(done: float, drawn: list[DrawnWindow], before: list[DrawnWindow] = before, n: int = number) -> None:
+            if report is not None:
+                report((n + done) / len(windows), before + drawn)
+
+        made.append(Pass(*slide(draw, resize(images, (height, width)), canvas, size, stride, order, so_far)))
     return made

@@ -15,6 +15,7 @@ from zoo.cli.output import (
     add_painting,
     check_folder,
     check_outputs,
+    progress_bar,
     repainted,
     save_options,
 )
@@ -92,7 +93,9 @@ def draw(args: argparse.Namespace) -> int:
     if foreign := [f"--{name}" for name in options if name not in known or (name == "ink" and model.channels != 1)]:
         raise ValueError(f"{args.model} has no {', '.join(foreign)}; `zoo show {args.model}` tells what it is")
     for image, out in zip(args.images, outs, strict=True):
-        drawing = repainted(model.draw(image, tiles=args.tiles, strokes=args.strokes, **options), args.renderer)
+        with progress_bar(Path(image).name) as watch:
+            drawing = model.draw(image, tiles=args.tiles, strokes=args.strokes, watch=watch, **options)
+        drawing = repainted(drawing, args.renderer)
         drawing.save(out, **save_options(args))
         print(f"{out}: {len(drawing)} strokes")
     return 0
@@ -105,7 +108,8 @@ def paint(args: argparse.Namespace) -> int:
     import zoo
 
     options = {name: getattr(args, name) for name in ("renderer", "strokes", "steps", "painter", "ink", "seed")}
-    drawing = zoo.paint(args.image, size=args.detail, **options)
+    with progress_bar("painting") as watch:
+        drawing = zoo.paint(args.image, size=args.detail, watch=watch, **options)
     drawing.save(args.out, **save_options(args))
     print(f"{args.out}: {len(drawing)} strokes")
     return 0

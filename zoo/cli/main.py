@@ -7,9 +7,9 @@ import os
 import pickle
 import sys
 
-from zoo.cli import checkpoints, drawing, painting, sketching, training
+from zoo.cli import checkpoints, drawing, painting, sketching, studio, training
 
-FAMILIES = (checkpoints, drawing, sketching, painting, training)
+FAMILIES = (checkpoints, drawing, sketching, painting, studio, training)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.base.progress import Watch
 
 MODEL = "a name of `zoo list`, a checkpoint's folder, or org/repo on the Hub"
 IMAGE = "an image file, or sample:astronaut, sample:chelsea, sample:coffee"
@@ -46,6 +51,21 @@ def save_options(args: argparse.Namespace) -> dict[str, Any]:
 def repainted(drawing: Any, renderer: str | None) -> Any:
     """A drawing for the renderer that --renderer names; as it is where it names none."""
     return drawing.to(renderer) if renderer else drawing
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Watch]:
+    """A bar on the terminal for what takes longer than two seconds, as the ``watch`` of whatever draws."""
+    from tqdm import tqdm
+
+    with tqdm(
+        total=1.0, desc=what, bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}", delay=2, leave=False
+    ) as b:
+
+        def watch(done: float, drawing: object) -> None:
+            b.update(done - b.n)
+
+        yield watch
 
 
 def check_outputs(outs: list[Path]) -> None:

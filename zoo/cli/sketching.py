@@ -23,6 +23,8 @@ def add_commands(commands: Any) -> None:
     c.add_argument("--n", type=int, default=9, help="how many ways (default 9)")
     part = "how large the sketch is, as a fraction of a whole drawing's longer side (default 0.5)"
     c.add_argument("--part", type=float, default=0.5, help=part)
+    place = "lay each way over the sketch as it is on its page, instead of centring the whole, without --part"
+    c.add_argument("--in-place", action="store_true", help=place)
     add_sketching(c, temperature=0.4)
     c.set_defaults(run=complete)
 
@@ -64,8 +66,21 @@ def sample(args: argparse.Namespace) -> int:
 def complete(args: argparse.Namespace) -> int:
     """Finish a sketch in several ways."""
     model, options = sketcher(args)
-    save_all(model.complete(args.sketch, args.n, size=args.part, **options), args)
+    if args.in_place:
+        save_all(in_place(model, args.sketch, args.n, options), args)
+    else:
+        save_all(model.complete(args.sketch, args.n, size=args.part, **options), args)
     return 0
+
+
+def in_place(model: Any, sketch: str, n: int, options: dict[str, Any]) -> list[Any]:
+    """n ways to go on from a drawing, each laid over it on its page."""
+    from renderers import Drawing
+
+    if Path(sketch).suffix.lower() != ".json":
+        raise ValueError(f"{sketch}: --in-place lays its ways over a drawing: give a .json")
+    page = Drawing.load(sketch)
+    return [page + way.to(page.renderer) for way in model.continue_(page, n, **options)]
 
 
 def interpolate(args: argparse.Namespace) -> int:

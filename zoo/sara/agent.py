@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torchmetrics import MeanSquaredError
 
 from datamodules.base import resize
-from renderers import Box, Drawing, Overlay
+from renderers import Box, Drawing, Overlay, Renderer
 from zoo.base.drawer import CHUNK, ImageDrawer
 from zoo.base.images import read
+from zoo.base.progress import Watch
 from zoo.base.tiling import boxes, parts, worst
 from zoo.sara.networks import Actor, FoldedActor
 from zoo.sara.painting import Level, check, paint, refine as improve
 from zoo.sara.replay import Episode
+
+REFINING = 0.2  # the share of the time that passes before refining begins, if it does
 
 
 class Agent(ImageDrawer):
@@ -65,6 +69,7 @@ class Agent(ImageDrawer):
                 )
         self.steps, self.bundle, self.levels = steps, bundle, levels
         self.world_size = image_size * (2 if levels else 1)  # side of the canvas in pixels
+        self.world_mse = MeanSquaredError()
         self.actor = Actor(bundle * len(self.actions), width)
         self.folded = FoldedActor()
 
@@ -138,6 +143,38 @@ class Agent(ImageDrawer):
         with torch.autocast(canvas.device.type, enabled=False):  # distances need float32
             return renderer.paint_all(canvas, action.float().view(len(action), self.bundle, -1))
 
+    def find_painter(self) -> Renderer:
+        """See :meth:`ImageDrawer.find_painter`.
+
+        Raises:
+            ValueError: Also for a painter whose pictures are smaller than the canvas, and so would be enlarged.
+        """
+        painter = super().find_painter()
+        size = getattr(painter, "size", self.world_size)
+        if size < self.world_size:
+            raise ValueError(
+                f"painter {self.painter_name!r} paints {size}² pixels, and this agent's canvas has {self.world_size}²:"
+                f" train one of that size (`zoo fit --config sara-renderer-qbc-paper` has 128²), or set"
+                f" --model.image_size={size}"
+            )
+        return painter
+
+    # --- the paper's protocol ---
+
+    def evaluate_batch(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """See :meth:`ImageDrawer.evaluate_batch`. With a painter, images are also painted, seen and judged on it."""
+        if self.painter_name is not None:
+            target = self.to_world(batch["image"])
+            painted = self.episode(target, cast(Overlay, self.painter)).canvases[-1]
+            self.world_mse.update(painted.float(), target)
+        return super().evaluate_batch(batch)
+
+    def log_figures(self, split: str, batch: dict[str, Tensor]) -> None:
+        """Log the figures of :meth:`ImageDrawer.log_figures` and, with a painter, ``split``/world_mse."""
+        super().log_figures(split, batch)
+        if self.painter_name is not None:
+            self.log(f"{split}/world_mse", self.world_mse, batch_size=len(batch["image"]))
+
     # --- drawings ---
 
     def to_world(self, images: Tensor) -> Tensor:
@@ -156,6 +193,7 @@ class Agent(ImageDrawer):
         strokes: int | None = None,
         generator: torch.Generator | None = None,
         refine: int = 0,
+        watch: Watch | None = None,
         **options: Any,
     ) -> Drawing:
         """Paint any image, of any size and aspect.
@@ -166,6 +204,7 @@ class Agent(ImageDrawer):
             strokes: Of each pass and tile, a multiple of the bundle; None for as many as it was trained for.
             generator: Not used: it draws without chance.
             refine: Gradient steps on all strokes together at the end.
+            watch: Called as the painting grows, see ``zoo.base.progress``.
             options: None; SARA has no others.
 
         Raises:
@@ -185,8 +224,15 @@ class Agent(ImageDrawer):
             actions = torch.cat([actor(c, g, c.new_full((len(c),), moment)) for c, g in chunks])
             return actions.unflatten(1, (self.bundle, -1))
 
-        painted, passes = paint(act, self.exact, pixels, plan, tiles, (height, width), self.image_size)
+        def report(begin: float, share: float, done: float, strokes: Tensor) -> None:
+            if watch is not None:
+                watch(begin + share * done, Drawing(strokes.clamp(0, 1), self.exact.name, aspect))
+
+        first = REFINING if refine else 1.0
+        seen = partial(report, 0, first)
+        painted, passes = paint(act, self.exact, pixels, plan, tiles, (height, width), self.image_size, seen)
         if refine:
-            target = resize(pixels, (tiles * height, tiles * width))
-            painted = improve(cast(Overlay, self.smooth), target, painted, refine, passes, self.bundle)
+            target, smooth = resize(pixels, (tiles * height, tiles * width)), cast(Overlay, self.smooth)
+            seen = partial(report, first, 1 - first)
+            painted = improve(smooth, target, painted, refine, passes, self.bundle, watch=seen)
         return Drawing(painted.clamp(0, 1), self.exact.name, aspect)

@@ -83,7 +83,14 @@ def check(tiles: int, strokes: int | None, refine: int, bundle: int, most: int, 
 
 
 def paint(
-    act: Act, renderer: Overlay, pixels: Tensor, plan: list[Level], tiles: int, size: tuple[int, int], side: int
+    act: Act,
+    renderer: Overlay,
+    pixels: Tensor,
+    plan: list[Level],
+    tiles: int,
+    size: tuple[int, int],
+    side: int,
+    watch: Callable[[float, Tensor], None] | None = None,
 ) -> tuple[Tensor, list[Pass]]:
     """Paint an image as a whole, then in d × d tiles on the same canvas, each time by all levels of a plan.
 
@@ -95,24 +102,41 @@ def paint(
         tiles: d; with 1, the whole image is all that is painted.
         size: (height, width) in pixels of the canvas of one tile.
         side: Side of the images that the actor looks at.
+        watch: Called after each batch of tiles with the share that is done and the strokes (T, A) so far.
 
     Returns:
         The strokes (T, A) in the order of painting, and the passes that painted them.
     """
     strokes, passes = torch.zeros(0, len(renderer.actions), device=pixels.device), []
+    total = sum(len(level.moments) * min(4, (d * level.tiles) ** 2) for d in {1, tiles} for level in plan)
+    batches = 0
+
+    def report(added: list[Tensor]) -> None:
+        nonlocal batches
+        batches += 1
+        if watch is not None:
+            watch(batches / total, torch.cat([strokes, *added]))
+
     for d in sorted({1, tiles}):
         whole = d * size[0], d * size[1]
         target, canvas = resize(pixels, whole), renderer.render(strokes[None], whole)
         for level in plan:
             chosen = worst_of_each_part(canvas, target, d * level.tiles, d, level.worst)
-            canvas, added = paint_tiles(act, renderer, canvas, target, chosen, level.moments, side)
+            canvas, added = paint_tiles(act, renderer, canvas, target, chosen, level.moments, side, report)
             strokes = torch.cat([strokes, added])
             passes.append(Pass(d * level.tiles, len(level.moments), chosen))
     return strokes, passes
 
 
 def paint_tiles(
-    act: Act, renderer: Overlay, canvas: Tensor, target: Tensor, chosen: Tensor, moments: list[float], side: int
+    act: Act,
+    renderer: Overlay,
+    canvas: Tensor,
+    target: Tensor,
+    chosen: Tensor,
+    moments: list[float],
+    side: int,
+    report: Callable[[list[Tensor]], None],
 ) -> tuple[Tensor, Tensor]:
     """Paint d × d tiles towards a target, all on one canvas.
 
@@ -126,16 +150,18 @@ def paint_tiles(
         chosen: Which tiles to paint, (d, d) booleans.
         moments: The fraction of the episode that is over before each bundle of a tile.
         side: Every tile is looked at as (side, side) pixels.
+        report: Called after each batch of tiles with the strokes so far, a bundle each.
 
     Returns:
         The canvas, and the strokes (T, A) on the scale of the whole canvas, in the order of painting.
     """
     windows, targets = Windows(canvas, len(chosen)), Windows(target, len(chosen))
-    strokes = []
+    strokes: list[Tensor] = []
     for moment in moments:
         for phase in windows.phases:
             here = windows.of_phase(phase, chosen)
             if not here.any():
+                report(strokes)
                 continue
             every = windows.get(phase)
             near, goal = every[here], resize(targets.inner(targets.get(phase)[here]), side)
@@ -145,11 +171,19 @@ def paint_tiles(
             windows.put(phase, torch.index_put(every, (here.to(every.device),), painted))
             boxes = compress(windows.boxes(phase), here.tolist())
             strokes += [renderer.place(bundle, box)[1] for bundle, box in zip(bundles.unbind(), boxes, strict=True)]
+            report(strokes)
     return windows.canvas, torch.cat(strokes)
 
 
 def refine(
-    renderer: Overlay, target: Tensor, strokes: Tensor, steps: int, passes: list[Pass], bundle: int, lr: float = 0.01
+    renderer: Overlay,
+    target: Tensor,
+    strokes: Tensor,
+    steps: int,
+    passes: list[Pass],
+    bundle: int,
+    lr: float = 0.01,
+    watch: Callable[[float, Tensor], None] | None = None,
 ) -> Tensor:
     """Move all strokes together down the gradient of the picture's mean squared error, by Adam.
 
@@ -161,6 +195,7 @@ def refine(
         passes: How the strokes were painted.
         bundle: Strokes of a tile in a round.
         lr: Learning rate.
+        watch: Called after each step with the share that is done and the best strokes so far.
 
     Returns:
         The strokes (T, A) of the step with the least error on the smooth form.
@@ -169,10 +204,12 @@ def refine(
         moving = strokes.clone().requires_grad_()
         optimizer = torch.optim.Adam([moving], lr)
         best, least = strokes, float("inf")
-        for _ in range(steps + 1):
+        for step in range(steps + 1):
             error = (repaint(renderer, moving, target, passes, bundle) - target).square().mean()
             if error.item() < least:
                 best, least = moving.detach().clone(), error.item()
+            if watch is not None:
+                watch(step / steps, best)
             optimizer.zero_grad()
             error.backward()
             optimizer.step()

@@ -1,0 +1,1 @@
+"""`zoo studio`: draw, paint and morph in the browser. One server, one hand-written page, no build step."""
