@@ -17,7 +17,7 @@ from torch import Tensor
 CACHED = 1 << 17  # numbers of a canvas that should stay in a core's cache
 TOGETHER = 1024  # strokes whose numbers are computed at once: torch shares columns of 2,048 among its threads
 PARTS = 4  # of the work for each thread: one that other processes slow down does fewer
-WORTH = 1 << 18  # pixels; sharing fewer among threads takes longer than painting them
+WORTH = 1 << 20  # pixels; sharing fewer among threads takes longer than painting them
 FAR = 1e6  # canvases; the loops count with whole numbers, which have an end
 
 
