@@ -103,7 +103,7 @@ def draw(args: argparse.Namespace) -> int:
 
 def paint(args: argparse.Namespace) -> int:
     """Paint an image from nothing."""
-    check_outputs([Path(args.out)])
+    check_outputs([Path(args.out)], save_options(args))
 
     import zoo
 
@@ -138,7 +138,7 @@ def rooms(args: argparse.Namespace) -> int:
 
 def render(args: argparse.Namespace) -> int:
     """Paint a saved drawing again, or in another format."""
-    check_outputs([Path(args.out)])
+    check_outputs([Path(args.out)], save_options(args))
 
     from renderers import Drawing
 
