@@ -147,6 +147,20 @@ def test_gif_shows_stroke_by_stroke(tmp_path, n):
     np.testing.assert_allclose(frames[-1] / 255, d.render(32)[0].numpy(), atol=0.02)
 
 
+def test_gif_in_colour_paints_each_stroke_once(tmp_path, monkeypatch):
+    """Its frames go on from one another, and share the colours that they are shown in."""
+    d, painted = painting(100), []
+    kind = type(d.exact())
+    real = kind.paint_all
+    monkeypatch.setattr(kind, "paint_all", lambda self, c, s, mask=None: painted.append(s.shape[1]) or real(self, c, s))
+    with Image.open(d.save(tmp_path / "a.gif", size=64, seconds=1)) as image:
+        frames = [np.asarray(f.convert("RGB")) / 255 for f in ImageSequence.Iterator(image)]
+    assert sum(painted) == len(d)
+    assert len(painted) == 20 == len(frames) - 1
+    for n, frame in ((50, frames[10]), (100, frames[20])):
+        assert np.abs(frame - d[:n].render(64).permute(1, 2, 0).numpy()).mean() < 0.02
+
+
 def test_mp4_has_the_drawing(tmp_path):
     imageio = pytest.importorskip("imageio.v2")
     pytest.importorskip("imageio_ffmpeg")
