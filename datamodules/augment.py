@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-KINDS = ("affine", "digits", "strong")
+KINDS = ("affine", "digits", "strong", "flip")
 
 
 def augmented(images: Tensor, kind: str) -> Tensor:
@@ -18,11 +18,14 @@ def augmented(images: Tensor, kind: str) -> Tensor:
         images: Of a training batch, in random order.
         kind: ``affine``: shift, scale, rotation and shear. ``strong``: also an elastic warp; three in eight are
             mirrored or transposed, half are spliced from two images: what is learned of one alphabet holds for the
-            next. ``digits``: half as much of the affine map, the warp and the splices, and nothing mirrored.
+            next. ``digits``: half as much of the affine map, the warp and the splices, and nothing mirrored. ``flip``:
+            half of them are mirrored from left to right, and nothing else.
 
     Raises:
         ValueError: For another kind.
     """
+    if kind == "flip":
+        return torch.where(torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5, images.flip(-1), images)
     if kind == "affine":
         return warped(images, affine(len(images), device=images.device))
     if kind == "strong":

@@ -172,8 +172,8 @@ class DataModule(LightningDataModule):
             random in training, else the middle. None: S.
         lines: photographs become line drawings, light ink on dark, one channel.
         augment: change training images at random: ``affine``: shift, scale, rotation and shear; ``digits``: half as
-            much of it, an elastic warp and splices of two images; ``strong``: more of all, and some mirrored; None: not
-            at all.
+            much of it, an elastic warp and splices of two images; ``strong``: more of all, and some mirrored;
+            ``flip``: half of them mirrored, and nothing else; None: not at all.
         ridges: training batches also hold their ink, measured (see ``datamodules.ink``), for a drawer that learns by
             distance.
     """

@@ -222,7 +222,7 @@ class CelebA(Pictures):
 
 
 class ImageNet(Pictures):
-    """ImageNet (Deng et al., 2009), fetched by hand. Middle squares; training looks at random crops of 4/5 of the side.
+    """ImageNet (Deng et al., 2009), fetched by hand: middle squares.
 
     A set of 20,000 or fewer is used whole: sorted by name, of every ten the first tests and the second validates. Of a
     larger one a random subset is used, of which the first 2,000 test, the next 500 validate.
@@ -231,17 +231,25 @@ class ImageNet(Pictures):
         archive: a folder or .zip below ``root``, with a sub-folder of images per class.
         subset: how many pictures of a large set are used (§6.1 of SARA: 200,000).
         seed: of the choice of the subset, and of its order.
+        crops: training looks at random crops of 4/5 of the side; else, as in SARA's paper, at all of it.
     """
 
     licence = "ImageNet terms: non-commercial research"
     crop = True
-    margin = 1.25
 
-    def __init__(self, archive: str = "imagenet/train", subset: int = 200_000, seed: int = 0, **kwargs: Any):
+    def __init__(
+        self,
+        archive: str = "imagenet/train",
+        subset: int = 200_000,
+        seed: int = 0,
+        crops: bool = True,
+        **kwargs: Any,
+    ):
         if subset < 1:
             raise ValueError(f"ImageNet: subset is {subset}; expected at least 1")
         super().__init__(archive, **kwargs)
         self.subset, self.seed = subset, seed
+        self.margin = 1.25 if crops else 1.0
 
     def choose(self, names: list[str], split: str) -> list[str]:
         if len(names) <= 20_000:

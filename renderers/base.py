@@ -171,6 +171,12 @@ class Renderer(ABC):
     def outlines(self, strokes: Tensor) -> list[Outline]:
         """Vector geometry of strokes (T, A), in painting order."""
 
+    def anchors(self, strokes: Tensor) -> Tensor:
+        """The points (..., K, 2) on the canvas, as x, y, that shape strokes (..., A): those among their columns."""
+        return torch.stack(
+            [strokes[..., [self.actions[n] for n in names]] for names in (self.actions.xs, self.actions.ys)], -1
+        )
+
     def curves(self, strokes: Tensor) -> Tensor:
         """The quadratic Bézier curves that strokes (..., A) follow.
 

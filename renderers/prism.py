@@ -48,6 +48,10 @@ class Prism(Overlay):
             views.append(corners + corners.new_tensor([left, top, left, top]) + INSET)
         return torch.stack(views, -2)
 
+    def anchors(self, strokes: Tensor) -> Tensor:
+        """The corners (..., 6, 2) of their faces: each view shows two of the three coordinates."""
+        return self.faces(strokes).unflatten(-1, (2, 2)).flatten(-3, -2)
+
     def opacity(self, action: Tensor, height: int, width: int) -> Tensor:
         corners = self.faces(action)
         opaque = torch.cat([corners, corners.new_ones(*corners.shape[:-1], 4)], -1)

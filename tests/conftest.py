@@ -44,7 +44,7 @@ def data_root(tmp_path, monkeypatch):
     (root / "svhn").mkdir()
     rng = np.random.default_rng(0)
     monkeypatch.setattr(datamodules.SVHN, "held_out", 4)
-    for name in ("train_32x32.mat", "test_32x32.mat"):
+    for name in ("train_32x32.mat", "test_32x32.mat", "extra_32x32.mat"):
         savemat(
             root / "svhn" / name,
             {"X": rng.integers(0, 255, (32, 32, 3, 12), np.uint8), "y": np.arange(1, 13).reshape(-1, 1) % 10 + 1},

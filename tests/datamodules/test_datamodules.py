@@ -102,6 +102,13 @@ def test_svhn_reads_what_is_in_the_files(data_root):
     assert 0 in test.labels.tolist()  # stored as 10
 
 
+def test_svhn_learns_from_the_extra_part_too(data_root):
+    plain, extra = datamodules.SVHN(), datamodules.SVHN(extra=True)
+    assert (len(plain.split("train")), len(extra.split("train"))) == (8, 8 + 12)
+    assert len(extra.split("val")) == len(plain.split("val")) == 4
+    assert set(extra.files()) - set(plain.files()) == {"extra_32x32.mat"}
+
+
 def test_omniglot_keeps_alphabets_aside(data_root):
     data = datamodules.Omniglot(part="small")
     test = data.split("test")

@@ -46,6 +46,8 @@ def test_imagenet_keeps_the_middle_and_crops_at_random_in_training(tmp_path, mon
         Image.fromarray(wide).save(tmp_path / "set" / "n0" / f"{i}.png")
     data = datamodules.ImageNet(root=str(tmp_path), archive="set", image_size=16)
     assert data.split("test").images.min() > 200
+    uncropped = datamodules.ImageNet(root=str(tmp_path), archive="set", image_size=16, crops=False)
+    assert uncropped.split("train").images.shape[2:] == (16, 16)
     train = data.split("train").images
     assert train.shape[2:] == (20, 20)  # a quarter larger
     train[:] = (torch.arange(20) * 10)[None, None, None, :].to(torch.uint8)

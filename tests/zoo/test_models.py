@@ -22,10 +22,9 @@ def tiny(**options):
 # --- painter ---
 
 
-@pytest.mark.parametrize("maximum", [True, False])
-@pytest.mark.parametrize("renderer", ["bezier", "bezier-width-colour", "rectangle", "line"])
-def test_a_canvas_network_is_a_renderer_of_any_other(renderer, maximum):
-    painter = zoo.CanvasNetwork(renderer, width=4, layers=1, maximum=maximum)
+@pytest.mark.parametrize("renderer", ["bezier", "bezier-width-colour", "bezier-width-lab", "prism", "line", "pen"])
+def test_a_canvas_network_is_a_renderer_of_any_other(renderer):
+    painter = zoo.CanvasNetwork(renderer, width=4, layers=1)
     exact = renderers.get(renderer)
     assert isinstance(painter, renderers.Renderer)
     assert (painter.actions, painter.channels, painter.background) == (exact.actions, exact.channels, exact.background)
@@ -33,26 +32,39 @@ def test_a_canvas_network_is_a_renderer_of_any_other(renderer, maximum):
     canvas = painter.render(strokes, (12, 20))
     assert canvas.shape == (2, exact.channels, 12, 20)
     assert canvas.requires_grad
-    assert len(painter.outlines(strokes[0])) == 3
+    assert len(painter.outlines(strokes[0])) == len(exact.outlines(strokes[0]))
     before = torch.rand(2, exact.channels, 12, 20)
-    assert (painter.paint(before, strokes[:, 0]) >= before).all() == maximum  # the pixelwise maximum of §3.3
+    lightens = bool((painter.paint(before, strokes[:, 0]) >= before).all())
+    assert lightens == (renderer == "bezier")  # the pixelwise maximum of §3.3; others are painted over
 
 
-def test_a_maximum_cannot_darken_paper():
+@pytest.mark.parametrize("renderer", ["pen", "bezier-width-lab", "rectangle", "prism"])
+def test_a_maximum_cannot_darken_what_lies_below(renderer):
     with pytest.raises(ValueError, match="use maximum=False"):
-        zoo.CanvasNetwork("pen")
-    assert zoo.CanvasNetwork("pen", maximum=False).background == (1.0,)
+        zoo.CanvasNetwork(renderer, maximum=True)
+    assert zoo.CanvasNetwork(renderer).maximum is False
 
 
-def test_canvas_network_learns_a_batch():
+def test_a_canvas_network_sees_the_faces_of_prisms():
+    """Moving a prism in depth moves what is seen from the side and from above."""
+    prism = renderers.get("prism")
+    near, far = prism.actions.random(2, 1)
+    far = torch.where(torch.tensor([n.startswith("z") for n in prism.actions.columns]), far, near)
+    moved = (prism.anchors(near) - prism.anchors(far)).abs()[0] > 0
+    assert moved.tolist() == [[False, False]] * 2 + [[True, False]] * 2 + [[False, True]] * 2
+    assert (prism.anchors(near) <= 1).all()
+
+
+@pytest.mark.parametrize("renderer", ["bezier", "rectangle-lab", "prism"])
+def test_canvas_network_learns_a_batch(renderer):
     torch.manual_seed(0)
-    painter = zoo.CanvasNetwork(width=24, layers=2)
-    batch = Strokes(reset=2, batch_size=8, image_size=24).rollouts(0)
+    painter = zoo.CanvasNetwork(renderer, width=24, layers=2)
+    batch = Strokes(renderer=renderer, reset=2, batch_size=8, image_size=24).rollouts(0)
     error = lambda: ((painter.paint(batch["canvas"], batch["action"]) - batch["next"]) ** 2).mean().item()  # noqa: E731
     before = error()
     painter.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
     overfit(painter, batch, 250, 0.01)
-    assert error() < 0.1 * before
+    assert error() < 0.15 * before
 
 
 # --- drawer ---

@@ -135,9 +135,8 @@ def test_a_neural_renderer_learns_a_batch():
     painter = zoo.NeuralRenderer("circle", size=32, width=0.25)
     painter.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
     batch = Strokes("circle", reset=1, batch_size=8, image_size=32, fixed={"red": 1, "green": 1, "blue": 1}).rollouts(0)
-    assert torch.equal(
-        batch["next"][:, 0], renderers.get("circle").opacity(batch["action"], 32, 32)
-    )  # white on black: the opacity
+    opacity = renderers.get("circle").opacity(batch["action"], 32, 32)  # which white on black is
+    torch.testing.assert_close(batch["next"][:, 0], opacity, atol=1e-5, rtol=0)
     losses = overfit(painter, batch, 150, 2e-3)
     assert losses[-1] < 0.15 * losses[0]
 
@@ -154,6 +153,47 @@ def test_thin_strokes_are_counted_apart():
         error = (painter.paint(blank, strokes) - after).square()
     assert painter.thin_mse.compute().item() == pytest.approx(error[:2].mean().item(), rel=1e-4)
     assert painter.mse.compute().item() == pytest.approx(error.mean().item(), rel=1e-4)
+
+
+def exported(tmp_path, size):
+    """The folder of a neural renderer of ``qbc`` that nobody has trained."""
+    from zoo.checkpoints import loading
+
+    torch.manual_seed(0)
+    return str(loading.save(zoo.NeuralRenderer("qbc", size=size, width=0.125), tmp_path / f"painter-{size}"))
+
+
+def test_the_papers_protocol_paints_sees_and_judges_on_the_painter(tmp_path):
+    model = tiny(painter=exported(tmp_path, 32), image_size=32).eval()
+    images = torch.rand(3, 3, 48, 48)
+    model.evaluate_batch({"image": images})
+    target = resize(images, 32)
+    canvas = model.painter.blank(3, 32)
+    with torch.no_grad():
+        for moment in (0, 1 / 3, 2 / 3):
+            action = model.actor(canvas, target, torch.full((3,), moment)).view(3, 2, -1)
+            canvas = model.painter.paint_all(canvas, action)
+    assert model.world_mse.compute().item() == pytest.approx((canvas - target).square().mean().item(), rel=1e-4)
+    assert model.world_mse.compute() != model.painter_mse.compute()  # strokes chosen on the exact canvas
+
+
+def test_a_painter_must_not_be_smaller_than_the_canvas(tmp_path):
+    painter = exported(tmp_path, 32)
+    with pytest.raises(
+        ValueError, match=r"paints 32² pixels, and this agent's canvas has 64²: .*--model.image_size=32"
+    ):
+        tiny(painter=painter, image_size=64).painter  # noqa: B018
+    with pytest.raises(ValueError, match="canvas has 64²"):
+        tiny(painter=painter, image_size=32, levels=[1, 0], steps=2, discount=0.0).painter  # noqa: B018
+
+
+def test_learning_rates_fall_as_in_table_2():
+    model = tiny(lr=3e-4, critic_lr=1e-3, decay_at=10, reward="wgan")
+    [optimizer], [schedule] = model.configure_optimizers()
+    for _ in range(10):
+        optimizer.step()
+        schedule.step()
+    assert schedule.get_last_lr() == pytest.approx([1e-4, 3e-4, 3e-4])
 
 
 def test_a_renderer_without_colour_is_refused():

@@ -749,12 +749,22 @@ def test_what_continues_a_drawing_stays_in_its_frame(conditional, aspect):
 
 
 def test_a_drawing_is_continued_by_its_own_size(model, monkeypatch):
-    sizes = []
-    monkeypatch.setattr(model, "new_parts", lambda prefix, n, size, temperature: sizes.append(size) or [])
+    """In several: the largest that stays on the page is taken."""
+    sizes, parts = [], [np.zeros((0, 3))]
+    monkeypatch.setattr(model, "new_parts", lambda prefix, given, temperature: sizes.append(given) or parts)
     for width in (0.9, 0.45, 0.01):
         model.continue_(Drawing(torch.tensor([[0.05, 0.5, 0.05 + width, 0.5]]), "pen"))
     model.continue_(Drawing(torch.tensor([[0.5, 0.5, 0.5, 0.5]]), "pen"))
-    assert sizes == pytest.approx([1.0, 0.5, 0.1, 0.1])
+    assert [given[0] for given in sizes] == pytest.approx([1.0, 0.5, 0.1, 0.1])
+    assert sizes[0] == [1.0]
+    assert sizes[1] == pytest.approx([0.5, 0.5**0.75, 0.5**0.5, 0.5**0.25])
+    line = Drawing(torch.tensor([[0.4, 0.5, 0.6, 0.5]]), "pen")  # a unit is 0.2 of the page
+    parts[:] = [np.array([[right, 0.0, 0.0]]) for right in (4.0, 2.2, 1.5, 1.0)]
+    assert model.continue_(line)[0].strokes[0, 2] == pytest.approx(0.9)
+    parts[:] = [np.array([[1.0, 0.0, 0.0], [1.0, down, 0.0]]) for down in (9.0, 5.0)]
+    assert model.continue_(line)[0].strokes[0, 2] == pytest.approx(0.9)  # half of its way is on the page
+    parts[:] = [np.zeros((0, 3)), np.array([[1.0, 0.0, 0.0]])]
+    assert len(model.continue_(line)[0]) == 1
     with pytest.raises(ValueError, match="the drawing is empty"):
         model.continue_(Drawing(torch.zeros(0, 4), "pen"))
 

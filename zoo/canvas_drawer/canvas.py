@@ -12,18 +12,22 @@ from zoo.canvas_drawer.networks import Canvas
 
 
 class CanvasNetwork(Painter):
-    """Imitates any Markov renderer from rollouts (§3.2): x_{n+1} = max(C(x_n, y_{n+1}), x_n) (§3.3).
+    """Imitates any Markov renderer from rollouts (§3.2).
+
+    White ink on black paper: x_{n+1} = max(C(x_n, y_{n+1}), x_n) (§3.3). Strokes that are painted over: C gives a
+    pixel's new colour c and how much of it is covered, α: x_{n+1} = x_n + α (c - x_n), so that the pixels that a stroke
+    does not touch stay as they are, however many strokes follow.
 
     Args:
         renderer: Name of the renderer to imitate.
         width: Units of each hidden layer of the per-pixel network.
         layers: How many of those.
         pixels: How many pixels of each image a training step looks at.
-        maximum: For renderers whose strokes only lighten the canvas; without it, C alone.
+        maximum: Whether strokes are combined by the maximum; null: where they are white ink on black paper.
         lr: Learning rate of Adam.
 
     Raises:
-        ValueError: For a maximum on white paper.
+        ValueError: For a maximum where strokes may darken the canvas.
     """
 
     def __init__(
@@ -32,22 +36,29 @@ class CanvasNetwork(Painter):
         width: int = 32,
         layers: int = 3,
         pixels: int = 512,
-        maximum: bool = True,
+        maximum: bool | None = None,
         lr: float = 3e-3,
     ):
         super().__init__(renderer, lr)
         self.save_hyperparameters()
-        if maximum and max(self.background) > 0:
+        lightens = self.channels == 1 and max(self.background) == 0
+        if maximum and not lightens:
             raise ValueError(
-                f"strokes of {renderer!r} darken their paper, and a pixelwise maximum never does: use maximum=False"
+                f"strokes of {renderer!r} may darken what they are painted on, and a pixelwise maximum never does:"
+                " use maximum=False"
             )
-        self.net = Canvas(self.actions, self.channels, width, layers)
-        self.pixels, self.maximum = pixels, maximum
+        self.pixels, self.maximum = pixels, lightens if maximum is None else maximum
+        anchors = self.imitates.anchors(torch.zeros(1, len(self.actions))).shape[1]
+        out = self.channels + (not self.maximum)
+        self.net = Canvas(self.actions, anchors, self.channels, out, width, layers)
 
     def step(self, before: Tensor, action: Tensor, points: Tensor) -> Tensor:
         """Pixels (B, N, C) at points (B or 1, N, 2) after an action (B, A), from those before it."""
-        after = self.net(before, action, points).sigmoid()
-        return torch.maximum(after, before) if self.maximum else after
+        after = self.net(before, action, self.imitates.anchors(action), points).sigmoid()
+        if self.maximum:
+            return torch.maximum(after, before)
+        colour, covered = after[..., :-1], after[..., -1:]
+        return before + covered * (colour - before)
 
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
         height, width = canvas.shape[-2:]

@@ -17,31 +17,42 @@ class Canvas(nn.Module):
     """C(x_n, y_{n+1}) (§3.2): an action and the canvas before it, to the logits of the canvas after it, at any pixels.
 
     A network per pixel, so the resolution is free and training may look at some pixels only. Its inputs: the offsets
-    from the pixel to every point of the action (the coordinate layer, seen from the stroke), their pairwise products,
+    from the pixel to every anchor of the action (the coordinate layer, seen from the stroke), their pairwise products,
     the action's other columns, and the canvas there.
 
     Args:
         actions: The columns of an action.
+        anchors: How many points on the canvas shape a stroke.
         channels: Channels of the canvas.
+        out: Numbers that it gives for a pixel.
         width: Units of each hidden layer.
         layers: How many of those.
     """
 
-    def __init__(self, actions: ActionSpace, channels: int = 1, width: int = 32, layers: int = 3):
+    def __init__(self, actions: ActionSpace, anchors: int, channels: int, out: int, width: int = 32, layers: int = 3):
         super().__init__()
-        self.xs, self.ys = [actions[n] for n in actions.xs], [actions[n] for n in actions.ys]
-        self.rest = [i for i in range(len(actions)) if i not in self.xs + self.ys]
-        offsets = len(self.xs) + len(self.ys)
+        self.rest = [i for i, name in enumerate(actions.columns) if name not in actions.points]
+        offsets = 2 * anchors
         self.pairs: Tensor
         self.register_buffer("pairs", torch.triu_indices(offsets, offsets), persistent=False)
         sizes = [offsets + self.pairs.shape[1] + len(self.rest) + channels] + [width] * layers
         hidden = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), nn.SiLU())]
-        self.net = nn.Sequential(*hidden, nn.Linear(width, channels))
+        self.net = nn.Sequential(*hidden, nn.Linear(width, out))
 
-    def forward(self, canvas: Tensor, action: Tensor, points: Tensor) -> Tensor:
-        """canvas (B, N, C) at points (B or 1, N, 2), x and y in [0, 1]; action (B, A) -> logits (B, N, C)."""
-        x = points[..., :1] - action[:, None, self.xs]
-        y = points[..., 1:] - action[:, None, self.ys]
+    def forward(self, canvas: Tensor, action: Tensor, anchors: Tensor, points: Tensor) -> Tensor:
+        """The logits at some pixels.
+
+        Args:
+            canvas: What is there, (B, N, C).
+            action: (B, A).
+            anchors: The action's, (B, K, 2), x and y in [0, 1].
+            points: Where the pixels are, (B or 1, N, 2).
+
+        Returns:
+            (B, N, out).
+        """
+        x = points[..., :1] - anchors[:, None, :, 0]
+        y = points[..., 1:] - anchors[:, None, :, 1]
         offset = 3 * torch.cat([x, y], -1)
         rest = action[:, None, self.rest].expand(-1, offset.shape[1], -1)
         features = [offset, offset[..., self.pairs[0]] * offset[..., self.pairs[1]], rest, canvas]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 
@@ -12,7 +13,7 @@ def add_commands(commands: Any) -> None:
     c.add_argument("--port", type=int, default=7860, help="0 for any that is free (default 7860)")
     here = "address to listen on; the default, 127.0.0.1, is reached from this machine alone"
     c.add_argument("--host", default="127.0.0.1", help=here)
-    name = "a name that browsers may call it by, e.g. user-space.hf.space; may be given several times"
+    name = "a name that browsers may call it by, besides this machine's and $SPACE_HOST; may be given several times"
     c.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=name)
     c.add_argument("--no-browser", action="store_true", help="do not open the page")
     c.set_defaults(run=studio)
@@ -24,5 +25,6 @@ def studio(args: argparse.Namespace) -> int:
         raise ValueError(f"--port is {args.port}; expected 0 to 65535")
     from zoo.studio.server import serve
 
-    serve(args.host, args.port, args.allow_host, not args.no_browser)
+    space = [name] if (name := os.environ.get("SPACE_HOST")) else []  # of a Hugging Face Space
+    serve(args.host, args.port, [*args.allow_host, *space], not args.no_browser)
     return 0

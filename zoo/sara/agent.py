@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torchmetrics import MeanSquaredError
 
 from datamodules.base import resize
-from renderers import Box, Drawing, Overlay
+from renderers import Box, Drawing, Overlay, Renderer
 from zoo.base.drawer import CHUNK, ImageDrawer
 from zoo.base.images import read
 from zoo.base.progress import Watch
@@ -69,6 +70,7 @@ class Agent(ImageDrawer):
                 )
         self.steps, self.bundle, self.levels = steps, bundle, levels
         self.world_size = image_size * (2 if levels else 1)  # side of the canvas in pixels
+        self.world_mse = MeanSquaredError()
         self.actor = Actor(bundle * len(self.actions), width)
         self.folded = FoldedActor()
 
@@ -141,6 +143,38 @@ class Agent(ImageDrawer):
         """Canvases (B, 3, H, W) after bundles (B, bundle · A)."""
         with torch.autocast(canvas.device.type, enabled=False):  # distances need float32
             return renderer.paint_all(canvas, action.float().view(len(action), self.bundle, -1))
+
+    def find_painter(self) -> Renderer:
+        """See :meth:`ImageDrawer.find_painter`.
+
+        Raises:
+            ValueError: Also for a painter whose pictures are smaller than the canvas, and so would be enlarged.
+        """
+        painter = super().find_painter()
+        size = getattr(painter, "size", self.world_size)
+        if size < self.world_size:
+            raise ValueError(
+                f"painter {self.painter_name!r} paints {size}² pixels, and this agent's canvas has {self.world_size}²:"
+                f" train one of that size (`zoo fit --config sara-renderer-qbc-paper` has 128²), or set"
+                f" --model.image_size={size}"
+            )
+        return painter
+
+    # --- the paper's protocol ---
+
+    def evaluate_batch(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """See :meth:`ImageDrawer.evaluate_batch`. With a painter, images are also painted, seen and judged on it."""
+        if self.painter_name is not None:
+            target = self.to_world(batch["image"])
+            painted = self.episode(target, cast(Overlay, self.painter)).canvases[-1]
+            self.world_mse.update(painted.float(), target)
+        return super().evaluate_batch(batch)
+
+    def log_figures(self, split: str, batch: dict[str, Tensor]) -> None:
+        """Log the figures of :meth:`ImageDrawer.log_figures` and, with a painter, ``split``/world_mse."""
+        super().log_figures(split, batch)
+        if self.painter_name is not None:
+            self.log(f"{split}/world_mse", self.world_mse, batch_size=len(batch["image"]))
 
     # --- drawings ---
 

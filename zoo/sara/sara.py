@@ -37,7 +37,7 @@ class Learning:
             is no critic.
         critic_lr: Learning rate of the critic.
         discriminator_lr: Learning rate of the discriminator. It stays as it is.
-        decay_at: The learning rates of actor and critic fall to 1/3 after every so many updates.
+        decay_at: After every so many updates the actor's learning rate falls to 1/3, the critic's to 3/10 (table 2).
         tau: By which fraction of the way the target networks follow their networks in each update.
 
     Raises:
@@ -339,7 +339,8 @@ class SARA(Agent):
         groups: list[dict[str, Any]] = [{"params": self.actor.parameters(), "lr": self.lr}]
         if self.learning.discount:
             groups.append({"params": self.critic.parameters(), "lr": self.learning.critic_lr})
-        falling = [lambda k: (1 / 3) ** (k // self.learning.decay_at)] * len(groups)
+        falls = [lambda k, to=to: to ** (k // self.learning.decay_at) for to in (1 / 3, 0.3)]
+        falling: list[Any] = falls[: len(groups)]
         if self.learning.reward == "wgan":
             lr = self.learning.discriminator_lr
             groups.append({"params": self.discriminator.parameters(), "lr": lr, "betas": BETAS})

@@ -16,6 +16,8 @@ from renderers import Drawing
 from zoo.base.images import inked, read, trace
 
 LONGEST = 1000  # points of a sketch that is given to a model
+SIZES = 4  # that a way to go on is drawn in, the largest first
+BEYOND = 0.01  # of the page's side: what leaves it by less stays on it
 PAGE = 0.9  # of a page's shorter side: the longer side of a drawing that fills it
 Source = Drawing | Sketch | str | os.PathLike[str] | Tensor
 """A sketch: a drawing, stroke-3, or a file (.json, .svg, or a picture whose lines are traced).
@@ -107,7 +109,7 @@ class Page:
         lines: Its lines, in the order in which they were drawn.
         end: Where the last one ends.
         side: The longer side of what is drawn; of a dot, a tenth of what would fill the page.
-        share: ``side`` as a share of a drawing that fills the page, from 0.1 to 1.
+        sizes: ``side`` as a share of the whole drawing, from one that fills the page, 0.1 at least, up to 1.
 
     Raises:
         ValueError: For an empty drawing.
@@ -122,7 +124,17 @@ class Page:
         full = PAGE * self.size.min()
         self.end = self.lines[-1][-1]
         self.side = float(np.ptp(np.concatenate(self.lines), axis=0).max()) or 0.1 * full
-        self.share = float(np.clip(self.side / full, 0.1, 1))
+        share = float(np.clip(self.side / full, 0.1, 1))
+        self.sizes = [share ** (1 - k / SIZES) for k in range(SIZES)] if share < 0.99 else [1.0]
+
+    def best(self, sketches: list[Sketch]) -> Sketch:
+        """The first of some sketches that is not empty and stays on the page, or else the one that leaves it least."""
+
+        def beyond(sketch: Sketch) -> float:
+            points = (np.cumsum(sketch[:, :2], 0) * self.side + self.end) / self.size
+            return max(BEYOND, float(np.abs(points - points.clip(0, 1)).max(initial=0.0)))
+
+        return min([sketch for sketch in sketches if len(sketch)] or sketches, key=beyond)
 
     def place(self, sketch: Sketch) -> Drawing:
         """Strokes of the ``pen`` that go on from ``end``, without what leaves the page.

@@ -84,7 +84,7 @@ class Sketcher(Drawer):
         Args:
             n: How many.
             z: (n, N_z) latent vectors; None for an unconditional model.
-            prefix: (k, 5) points that each of them begins with.
+            prefix: Points that each of them begins with, (k, 5), or those of each, (n, k, 5).
             temperature: τ of the offsets (eq. 8), more than 0 and at most about 1.
             pen_temperature: τ of the pen's states. The paper has one τ for both, but at a low one the pen may never be
                 lifted, and lines run on without an end. 1: as often as the model says.
@@ -104,7 +104,7 @@ class Sketcher(Drawer):
         told = self.told(label.to(self.device), z)
         points = torch.tensor(START, device=self.device).expand(n, 1, 5)
         if prefix is not None:
-            points = torch.cat([points, prefix.to(self.device).expand(n, *prefix.shape)], 1)
+            points = torch.cat([points, prefix.to(self.device).expand(n, -1, -1)], 1)
         given = points.shape[1] - 1
         sketches = torch.zeros(n, max(self.measured.n_max, given), 3, device=self.device)
         sketches[:, :given] = points[:, 1:, [0, 1, 3]]
@@ -231,26 +231,30 @@ class Sketcher(Drawer):
 
     # --- half-drawn sketches ---
 
-    def new_parts(self, prefix: Tensor, n: int, size: float, temperature: float, **options: Any) -> list[Sketch]:
-        """What the model adds to a sketch, n ways, as stroke-3 from its last point on, its longer side as the unit.
+    def new_parts(self, prefix: Tensor, sizes: list[float], temperature: float, **options: Any) -> list[Sketch]:
+        """What the model adds to a sketch, as stroke-3 from its last point on, its longer side as the unit.
 
         Args:
             prefix: The sketch as :meth:`points` gives it, (k, 5).
-            n: How many ways.
-            size: The sketch's longer side as a share of the whole drawing's, in (0, 1].
+            sizes: Of each way to go on, the sketch's longer side as a share of the whole drawing's, in (0, 1].
             temperature: τ (eq. 8).
             options: See the class.
         """
-        if n < 1 or not 0 < size <= 1:
-            raise ValueError(f"n is {n} and size {size}; expected at least 1, and more than 0 and at most 1")
-        most, unit = self.measured.n_max, self.measured.extent * size
+        if not sizes or not all(0 < size <= 1 for size in sizes):
+            raise ValueError(
+                f"n is {len(sizes)} and size {sizes[0] if sizes else None};"
+                " expected at least 1, and more than 0 and at most 1"
+            )
+        most = self.measured.n_max
         if len(prefix) >= most:
             raise ValueError(
                 f"the sketch has {len(prefix)} points; this model draws at most {most}, so nothing is left to add"
             )
-        smaller = prefix * torch.tensor([size, size, 1, 1, 1])
-        ways = self.generate(n, self.prior(n, options.get("generator")), smaller, temperature, **options)
-        return [way[len(prefix) :] / np.array([unit, unit, 1], np.float32) for way in ways]
+        smaller = prefix * torch.tensor([[[size, size, 1, 1, 1]] for size in sizes])
+        z = self.prior(len(sizes), options.get("generator"))
+        ways = self.generate(len(sizes), z, smaller, temperature, **options)
+        units = [self.measured.extent * size for size in sizes]
+        return [way[len(prefix) :] / np.array([u, u, 1], np.float32) for way, u in zip(ways, units, strict=True)]
 
     def complete(
         self, sketch: Source, n: int = 1, temperature: float = 0.4, size: float = 1.0, **options: Any
@@ -267,7 +271,7 @@ class Sketcher(Drawer):
         prefix = self.points(sketch)
         own = prefix[:, [0, 1, 3]].numpy() / np.array([self.measured.extent, self.measured.extent, 1], np.float32)
         return [
-            to_drawing(np.concatenate([own, new])) for new in self.new_parts(prefix, n, size, temperature, **options)
+            to_drawing(np.concatenate([own, new])) for new in self.new_parts(prefix, [size] * n, temperature, **options)
         ]
 
     def continue_(
@@ -279,7 +283,8 @@ class Sketcher(Drawer):
             drawing: What is on the page. It stays where it is.
             n: How many ways.
             temperature: τ (eq. 8).
-            size: As of :meth:`complete`; None: its share of a drawing that would fill the page.
+            size: As of :meth:`complete`; None: each way is drawn in several sizes, and the largest taken that stays on
+                the page.
             options: See the class.
 
         Returns:
@@ -290,8 +295,9 @@ class Sketcher(Drawer):
             ValueError: For an empty drawing, one with too many points, or a number out of range.
         """
         page = Page(drawing)
-        parts = self.new_parts(self.points(drawing), n, page.share if size is None else size, temperature, **options)
-        return [page.place(part) for part in parts]
+        sizes = page.sizes if size is None else [size]
+        parts = self.new_parts(self.points(drawing), [s for s in sizes for _ in range(n)], temperature, **options)
+        return [page.place(page.best(parts[k::n])) for k in range(n)]
 
     # --- pictures ---
 

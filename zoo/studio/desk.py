@@ -16,7 +16,13 @@ from starlette.types import Receive, Scope, Send
 from zoo.studio.guard import RequestError
 
 MOST_WAITING = 16  # requests
-ERRORS = (ValueError, OSError, RuntimeError, TypeError)  # what the library raises; its sentences are shown as they are
+ERRORS = (
+    ValueError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ModuleNotFoundError,
+)  # what the library raises; its sentences are shown as they are
 
 Tell = Callable[[dict[str, Any]], None]
 """Sends a piece of news to the page. It raises GoneError once nobody listens any more, which ends the job."""

@@ -96,10 +96,12 @@ def to_lines(drawing: Drawing) -> list[list[float]]:
     for outline in drawing.outlines():
         width = round(max(outline.widths), 4)
         points = outline.flatten(0.002).round(4).tolist()
-        if goes_on := bool(lines) and len(points) > 1 and lines[-1][-3:-1] == points[0]:
-            points = points[1:]
-        row = [v for point in points for v in (*point, width)]
-        lines[-1:] = [lines[-1] + row] if goes_on else [*lines[-1:], row]
+        goes_on = bool(lines) and len(points) > 1 and lines[-1][-3:-1] == points[0]
+        row = [v for point in points[goes_on:] for v in (*point, width)]
+        if goes_on:
+            lines[-1] += row
+        else:
+            lines.append(row)
     return lines
 
 

@@ -15,6 +15,8 @@ export class Morph {
     $("morph-take").onclick = () => take(this.baggage());
     $("morph-play").onclick = () => this.play();
     for (const id of ["across", "down"]) $(id).oninput = () => { this.pause(); this.show(); };
+    $("between").addEventListener("pointerdown", (e) => this.point(e));
+    $("between").addEventListener("pointermove", (e) => { if (e.buttons) this.point(e); });
     this.count = 2;
     wipe($("between"));
   }
@@ -102,12 +104,22 @@ export class Morph {
       for (const id of ["across", "down"]) Object.assign($(id), { max: steps - 1, value: 0, disabled: false });
       $("morph-play").disabled = $("morph-take").disabled = false;
       this.show();
-      say(`${sketches.length} sketches. Move the slider${this.n === 4 ? "s" : ""}, or press Play.`);
+      say(`${sketches.length} sketches. Move over the picture, use the slider${this.n === 4 ? "s" : ""}, or press Play.`);
     } catch (error) {
       if (!(error instanceof Stopped)) say(error.message, true);
     } finally {
       if (this.running === mine) this.running = null;
     }
+  }
+
+  // The picture is a square too, with the sketches at its corners, or a line from left to right.
+  point(e) {
+    if (!this.sketches.length) return;
+    this.pause();
+    const box = $("between").getBoundingClientRect(), place = (v) => Math.round(Math.min(1, Math.max(0, v)) * (this.steps - 1));
+    $("across").value = place((e.clientX - box.left) / box.width);
+    $("down").value = place((e.clientY - box.top) / box.height);
+    this.show();
   }
 
   get at() { return (this.n === 4 ? Number($("down").value) * this.steps : 0) + Number($("across").value); }

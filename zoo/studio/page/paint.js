@@ -1,15 +1,16 @@
 // The tab "Paint": a picture becomes strokes, which appear as they are made.
-import { ask, base64, Stopped } from "./api.js";
+import { ask, base64, bytes, Stopped } from "./api.js";
 import { Player } from "./ink.js";
 import { $, chooser, say } from "./page.js";
 
 const LARGEST = 1600; // pixels of the longer side of a picture that is sent
 const NOTHING = { name: "", kind: "pictures", method: "by optimisation alone, without a model", figures: [], labels: [] };
+const SETTLED = 150; // milliseconds without a change, until a brush is asked for its own picture
 const MOST_KEPT = 3e6; // characters of a painting that the browser keeps
 
 export class Paint {
   constructor(zoo, { save, take }) {
-    Object.assign(this, { zoo, save, source: null, result: null, running: null, stream: null });
+    Object.assign(this, { zoo, save, source: null, result: null, running: null, stream: null, timer: 0, exact: null });
     this.player = new Player($("painting"), () => this.moved());
     this.models = chooser($("paint-model"), $("paint-about"), {
       "draws pictures": zoo.models.filter((m) => m.kind === "pictures"),
@@ -220,6 +221,25 @@ export class Paint {
     $("scrub").disabled = $("play").disabled = !n;
     $("scrub-shown").value = `${this.player.at} of ${n}`;
     $("play").textContent = this.player.playing ? "Pause" : "Play";
+    clearTimeout(this.timer);
+    this.exact?.abort();
+    delete $("painting").dataset.exact;
+    if (this.result?.renderer.startsWith("mypaint") && !this.player.playing) this.timer = setTimeout(() => this.brush(), SETTLED);
+  }
+
+  // The page paints outlines; what a real brush makes of them, the server knows.
+  async brush() {
+    const mine = (this.exact = new AbortController()), { at } = this.player;
+    try {
+      const data = { drawing: this.result.drawing, format: ".png", size: 768, first: at };
+      const { file } = await ask("save", data, { signal: mine.signal });
+      const picture = await createImageBitmap(new Blob([bytes(file)]));
+      if (mine.signal.aborted) return;
+      $("painting").getContext("2d").drawImage(picture, 0, 0);
+      $("painting").dataset.exact = at;
+    } catch (error) {
+      if (!(error instanceof Stopped)) say(error.message, true);
+    }
   }
 
   play() {
