@@ -40,7 +40,7 @@ from datamodules import floorplans, mnist, omniglot, quickdraw, sketch_files, st
 from datamodules.files import DataError
 from datamodules.folder import Files
 from datamodules.pictures import Archive
-from renderers import Drawing, libmypaint
+from renderers import Drawing, libmypaint, read_drawings, shards
 from renderers.drawing import DrawingError
 from zoo.base import images
 from zoo.base.images import ImageError
@@ -169,6 +169,13 @@ def folder_of(path: Path) -> Any:
     return zoo.load(folder)
 
 
+def folder_of_drawings(path: Path) -> Any:
+    """A folder of drawings whose index is the damaged one; its shards are not there."""
+    folder = HERE / "drawings"
+    (folder / shards.INDEX).write_bytes(path.read_bytes())
+    return shards.read_index(folder), list(read_drawings(folder))
+
+
 def weights(path: Path) -> Any:
     entry = read_entry(HERE / "good" / "config.json")
     data = path.read_bytes()
@@ -192,6 +199,12 @@ def packed(path: Path) -> Any:
 def parsers() -> dict[str, Parser]:
     torch.manual_seed(0)
     drawings = [Drawing(renderers.get(n).actions.random(2), n) for n in ("bezier", "qbc", "pen")]
+    rows = [shards.line(f"{i}.png", d.to_json()) for i, d in enumerate(drawings)]
+    lines = gzip.compress("".join([*rows, shards.line("3.png", '{"error": "no image"}')]).encode(), mtime=0)
+    every = lambda path: list(read_drawings(path))  # noqa: E731
+    (HERE / "drawings").mkdir()
+    shards.write_index(HERE / "drawings", shards.Plan(3, 2), {"model": {"sha256": "0"}})
+    drawings_index = json.loads((HERE / "drawings" / shards.INDEX).read_text())
     model = zoo.CanvasNetwork(width=4, layers=1)
     for name in ("folder", "good"):
         loading.save(model, HERE / name, "tiny", metrics=[{"name": "test/mse", "value": 1.0}])
@@ -255,7 +268,7 @@ def parsers() -> dict[str, Parser]:
         small = io.BytesIO()
         page.save(small, "PNG")
     omni = lambda data: zipped({"x/Greek/character01/1.png": data, "x/Greek/character01/2.png": small.getvalue()})  # noqa: E731
-    fit = lambda path: Files([path], [0], 16, "L")[0]  # noqa: E731
+    fit = lambda path: Files(path.parent, [path.name], [0], 16)[0]  # noqa: E731
     faces = lambda data: zipped({"n0/a.jpg": data, "n1/b.png": png("RGB")})  # noqa: E731
     stored.make("qbc", 3, HERE / "strokes", size=8, processes=1)
     index, shard = json.loads((HERE / "strokes" / "strokes.json").read_text()), HERE / "strokes" / "00000.npz"
@@ -268,6 +281,17 @@ def parsers() -> dict[str, Parser]:
             "json", Drawing.load, [json.loads(d.to_json()) for d in drawings], DrawingError, as_json, json=True
         ),
         "drawing-bytes": Parser("json", Drawing.load, [d.to_json().encode() for d in drawings], DrawingError),
+        "shard": Parser("jsonl.gz", every, [lines + shards.END], DrawingError),
+        "shard-inside": Parser("jsonl.gz", every, [gzip.decompress(lines)], DrawingError, gzip.compress),
+        "shard-line": Parser(
+            "jsonl.gz",
+            every,
+            [json.loads(row) for row in rows],
+            DrawingError,
+            lambda d: gzip.compress(as_json(d)),
+            json=True,
+        ),
+        "drawings-index": Parser("json", folder_of_drawings, [drawings_index], DrawingError, as_json, json=True),
         "config": Parser("json", folder_of, configs, CheckpointError, as_json, json=True),
         "config-bytes": Parser("json", folder_of, [as_json(configs[0])], CheckpointError),
         "safetensors": Parser("safetensors", weights, [tensors], CheckpointError),

@@ -20,6 +20,7 @@ from datamodules.ink import measured
 from datamodules.lines import REACH, line_art
 
 SPLITS = ("train", "val", "test")
+UNREADABLE = -1  # label of an image that could not be read, where that is no error (see ``DataModule.strict``)
 FIRST_SEED = {"train": 0, "val": 1 << 40, "test": 1 << 41}  # of what NumPy makes; no split comes as far as the next
 
 
@@ -29,18 +30,19 @@ class Images(Dataset[tuple[Tensor, int]]):
     Args:
         images: (N, C, H, W) uint8.
         labels: (N,) integers.
+        names: of the files that they are from; None where there are none.
 
     Raises:
         DataError: other shapes or types.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor):
+    def __init__(self, images: Tensor, labels: Tensor, names: Sequence[str] | None = None):
         if images.dtype != torch.uint8 or images.ndim != 4 or len(images) != len(labels):
             raise DataError(
                 f"expected uint8 images (N, C, H, W) and N labels, got {images.dtype} {tuple(images.shape)}"
                 f" and {len(labels)} labels"
             )
-        self.images, self.labels = images, labels
+        self.images, self.labels, self.names = images, labels, names
 
     def __len__(self) -> int:
         return len(self.images)
@@ -147,6 +149,19 @@ class Batches(DistributedSampler[Any]):
             yield batches[i % n]
 
 
+class Told(DistributedSampler[Any]):
+    """Batches that are told, as indices. (Lightning leaves a DistributedSampler as it is.)"""
+
+    def __init__(self, batches: list[Tensor]):
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.batches)
+
+
 def done(trainer: Any) -> int:
     """Number of training batches that a run has processed, before and after it was resumed."""
     return int(trainer.fit_loop.epoch_loop.batch_progress.total.processed) if trainer is not None else 0
@@ -176,8 +191,17 @@ class DataModule(LightningDataModule):
             ``flip``: half of them mirrored, and nothing else; None: not at all.
         ridges: training batches also hold their ink, measured (see ``datamodules.ink``), for a drawer that learns by
             distance.
+
+    Attributes:
+        predicts: the split that ``zoo predict`` draws unless it is told another.
+        told: the batches that this process predicts, as indices; None: its part of the split.
+        strict: an image that cannot be read is an error; else it has the label ``UNREADABLE``, where
+            images are read when asked for.
     """
 
+    predicts = "test"
+    told: list[Tensor] | None = None
+    strict = True
     licence: str = ""
     folder: str = ""  # below the root
     mirrors: ClassVar[tuple[str, ...]] = ()
@@ -247,14 +271,19 @@ class DataModule(LightningDataModule):
         """
 
     def setup(self, stage: str | None = None) -> None:
-        wanted = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
-        for name in wanted.get(str(stage), SPLITS):
+        wanted = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": (self.predicts,)}
+        for name in wanted.get(stage or "", SPLITS):  # Lightning's stage is an Enum that equals its name
             if name not in self.datasets:
                 self.datasets[name] = self.split(name)
 
     def count(self, name: str) -> int:
         """Number of images (or strokes) in a split that is set up."""
         return len(self.datasets[name])  # type: ignore[arg-type]
+
+    def name_of(self, split: str, index: int) -> str:
+        """The name of an item of a split that is set up: its file's, below the root, or else such as ``test/12``."""
+        names = getattr(self.datasets[split], "names", None)
+        return f"{split}/{index}" if names is None else str(names[index])
 
     def batches(self, name: str, generator: torch.Generator) -> list[Any]:
         """The batches of an epoch, on all ranks together.
@@ -271,12 +300,12 @@ class DataModule(LightningDataModule):
         batches = list(order.split(self.batch_size))
         return batches[:-1] if name == "train" and n > self.batch_size and n % self.batch_size else batches
 
-    def loader(self, name: str) -> DataLoader[Any]:
-        """The loader of a split that is set up: of this rank's batches, on the CPU."""
+    def loader(self, name: str, told: list[Tensor] | None = None) -> DataLoader[Any]:
+        """The loader of a split that is set up, on the CPU: of this rank's batches, or of those that are told."""
         return DataLoader(
             Whole(self.datasets[name]),
             batch_size=None,
-            sampler=Batches(self, name),
+            sampler=Batches(self, name) if told is None else Told(told),
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
         )
@@ -296,7 +325,8 @@ class DataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Any]:
         return self.loader("test")
 
-    predict_dataloader = test_dataloader
+    def predict_dataloader(self) -> DataLoader[Any]:
+        return self.loader(self.predicts, self.told)
 
     @property
     def learning(self) -> bool:

@@ -108,6 +108,7 @@ class Pairs(Dataset[Pair]):
 
     def __init__(self, files: list[tuple[Path, Path]], size: int):
         self.files, self.size = files, size
+        self.names = [f"{plan.parent.name}/{plan.name}" for plan, _ in files]
 
     def __len__(self) -> int:
         return len(self.files)

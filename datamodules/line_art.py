@@ -101,7 +101,7 @@ class LineArt(DataModule):
             for n in tqdm(chosen, f"reading {archive.path.name}", delay=2, leave=False)
         ]
         labels = torch.tensor([folders.index(Path(n).parent) for n in chosen])
-        return Images(torch.from_numpy(np.stack(pictures))[:, None], labels)
+        return Images(torch.from_numpy(np.stack(pictures))[:, None], labels, chosen)
 
     def lines_of(self, archive: Archive, name: str) -> Lines:
         """The lines of a file in the unit square."""

@@ -154,7 +154,7 @@ class Pictures(DataModule):
         size = round(self.image_size * self.margin) if name == "train" and self.side == self.image_size else self.side
         folders = sorted({n.split("/")[-2] for n in archive.names if "/" in n})
         labels = [folders.index(n.split("/")[-2]) if "/" in n else 0 for n in chosen]
-        return Images(decoded(archive, chosen, size, self.crop), torch.tensor(labels))
+        return Images(decoded(archive, chosen, size, self.crop), torch.tensor(labels), chosen)
 
     def scaled(self, images: Tensor) -> Tensor:
         margin = self.learning and self.side == self.image_size

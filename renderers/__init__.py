@@ -2,7 +2,7 @@
 
 from renderers import curves, mypaint, pen, prism, shapes  # noqa: F401  (each registers its renderers)
 from renderers.base import ActionSpace, Box, Renderer
-from renderers.drawing import Drawing, grid
+from renderers.drawing import Drawing, grid, read_drawings
 from renderers.export import animation, gcode, json, obj, png, svg  # noqa: F401  (each registers its formats)
 from renderers.outline import Outline
 from renderers.pixels import Overlay
@@ -19,5 +19,6 @@ __all__ = [
     "grid",
     "names",
     "nearest",
+    "read_drawings",
     "register",
 ]

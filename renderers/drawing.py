@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,11 @@ from renderers.base import Box, Renderer
 from renderers.formats import save
 from renderers.outline import Outline
 from renderers.registry import get
+from renderers.shards import ENDINGS, DrawingError as DrawingError, parsed, pick as pick_line, records
 
 FORMAT, VERSION = "strokezoo-drawing", 1
 LARGEST_SIDE = 16384  # pixels
 LARGEST_FILE = 1 << 28  # bytes
-
-
-class DrawingError(ValueError):
-    """A drawing, or a file that should hold one, is not what it should be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,26 +176,26 @@ class Drawing:
 
     def to_json(self) -> str:
         """JSON that :meth:`from_json` turns into an equal drawing, bit for bit."""
-        return json.dumps(
-            {
-                "format": FORMAT,
-                "version": VERSION,
-                "renderer": self.renderer,
-                "aspect": self.aspect,
-                "background": self.background,
-                "columns": get(self.renderer).actions.columns,
-                # the shortest decimals that give the same float32
-                "strokes": [[float(str(v)) for v in row] for row in self.strokes.numpy()],
-            }
-        )
+        fields = {
+            "format": FORMAT,
+            "version": VERSION,
+            "renderer": self.renderer,
+            "aspect": self.aspect,
+            "background": self.background,
+            "columns": get(self.renderer).actions.columns,
+        }
+        # str of a float32: the shortest decimals that give it again
+        rows = ", ".join(f"[{', '.join(map(str, row))}]" for row in self.strokes.numpy())
+        return f'{json.dumps(fields)[:-1]}, "strokes": [{rows}]}}'
 
     @classmethod
     def from_json(cls, text: str) -> Drawing:
         """A drawing from :meth:`to_json`'s text. Raises DrawingError, saying what is wrong with it."""
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as e:
-            raise DrawingError(f"not JSON: {e}") from e
+        return cls._of(parsed(text))
+
+    @classmethod
+    def _of(cls, data: Any) -> Drawing:
+        """A drawing from parsed JSON."""
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise DrawingError(f"not a drawing: expected a JSON object with format {FORMAT!r}")
         if data.get("version") != VERSION:
@@ -220,15 +217,53 @@ class Drawing:
             raise DrawingError(f"not a drawing: {e}") from e
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Drawing:
-        """A drawing from a .json file. Raises DrawingError, naming the file, if it does not hold one."""
+    def load(cls, path: str | os.PathLike[str], pick: str | int | None = None) -> Drawing:
+        """A drawing from a .json file; or one of many, from a shard or a folder that ``zoo predict`` wrote.
+
+        Args:
+            path: the file or folder.
+            pick: which of many: its image's name, or its number, from 0 (see :func:`read_drawings`).
+
+        Raises:
+            DrawingError: for a file that does not hold it, by name.
+            OSError: where it cannot be read.
+        """
         path = Path(path)
+        if path.is_dir() or path.name.endswith(ENDINGS):
+            return _drawing_on(*pick_line(path, pick))
+        if pick is not None:
+            raise DrawingError(f"{path}: there is nothing to pick in a file of one drawing; expected {ENDINGS[1]}")
         if path.stat().st_size > LARGEST_FILE:
             raise DrawingError(f"{path} has {path.stat().st_size} bytes; a drawing has at most {LARGEST_FILE}")
         try:
             return cls.from_json(path.read_text(encoding="utf-8"))
         except (DrawingError, UnicodeDecodeError) as e:
             raise DrawingError(f"{path}: {e}") from e
+
+
+def _drawing_on(where: str, record: dict[str, Any]) -> Drawing:
+    """The drawing on a line of a shard. DrawingError, naming the line, if there is none."""
+    if "error" in record:
+        raise DrawingError(f"{where}: {record['name']} was not drawn: {record['error']}")
+    try:
+        return Drawing._of(record)
+    except DrawingError as e:
+        raise DrawingError(f"{where}: {e}") from e
+
+
+def read_drawings(path: str | os.PathLike[str]) -> Iterator[tuple[str, Drawing]]:
+    """The drawings that ``zoo predict`` wrote, one after the other, each with its image's name.
+
+    Args:
+        path: a shard, .jsonl.gz or unpacked .jsonl, or the whole folder. What was not drawn is left out.
+
+    Raises:
+        DrawingError: for a damaged file, naming it and the line, and for a folder that lacks some of its shards.
+        OSError: where a file cannot be read.
+    """
+    for where, record in records(Path(path)):
+        if "error" not in record:
+            yield record["name"], _drawing_on(where, record)
 
 
 def grid(drawings: Sequence[Drawing], columns: int | None = None, gap: float = 0.08) -> Drawing:

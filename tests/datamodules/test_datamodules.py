@@ -13,9 +13,11 @@ import pytest
 import torch
 from jsonargparse import ArgumentParser
 from PIL import Image
+from pytorch_lightning.trainer.states import TrainerFn
 from tiny_files import digits, idx, write_omniglot
 
 import datamodules
+from datamodules import folder
 from datamodules.base import hold_out, resize
 from datamodules.files import DataError, Remote, download
 from datamodules.strokes import TEST, VALIDATION
@@ -72,6 +74,42 @@ def test_batches(name, data_root, image_folder):
     assert data.licence
 
 
+NAMED = {  # an item's name, where it has a file's
+    "FloorPlans": "plans/00.png",
+    "CelebA": "img_align_celeba/000001.jpg",
+    "ImageNet": "n00000000/n00000000_0.JPEG",
+    "ImageFolder": "a/0.png",
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_items_have_names(name, data_root, image_folder):
+    """Each another: the file's, or the place in the split. `zoo predict` draws the test split, or all of a folder."""
+    data = make(name, image_folder)
+    data.setup(TrainerFn.PREDICTING)
+    (split,) = data.datasets
+    names = [data.name_of(split, i) for i in range(data.count(split))]
+    assert split == ("all" if name == "ImageFolder" else "test")
+    assert len(set(names)) == len(names) == sum(len(b[1]) for b in data.predict_dataloader())
+    if name == "LineArt":
+        assert all(n.endswith(".svg") for n in names)
+    else:
+        assert names[0] == NAMED.get(name, f"{split}/0")
+
+
+def test_a_folders_images_are_sorted_by_their_paths(image_folder):
+    """As Path sorts them, whatever else lies there: the splits follow from the order."""
+    some = next(image_folder.rglob("*.png")).read_bytes()
+    for name in ("a b/1.PNG", "a/b/1.png", "a-b/1.png", "é.png", "A.png", ".png", "a/x.txt", "d.png/1.png"):
+        (image_folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (image_folder / name).write_bytes(some)
+    (image_folder / "link").symlink_to(image_folder / "a")
+    (image_folder / "link.png").symlink_to(image_folder / "é.png")
+    (image_folder / "dead.png").symlink_to(image_folder / "gone.png")
+    paths = sorted(p for p in image_folder.rglob("*") if p.suffix.lower() == ".png" and p.is_file())
+    assert folder.images_below(image_folder) == [p.relative_to(image_folder).as_posix() for p in paths]
+
+
 @pytest.mark.parametrize("name", IMAGES)
 def test_splits_do_not_overlap(name, data_root, image_folder):
     data = make(name, image_folder)
@@ -79,7 +117,7 @@ def test_splits_do_not_overlap(name, data_root, image_folder):
     for split in ("train", "val", "test"):
         part = data.split(split)
         for i in range(len(part)):
-            key = part[i][0].numpy().tobytes() if name != "ImageFolder" else str(part.files[i])
+            key = part[i][0].numpy().tobytes() if name != "ImageFolder" else part.names[i]
             assert seen.setdefault(key, split) == split
     assert set(seen.values()) == {"train", "val", "test"}
 
@@ -333,10 +371,17 @@ def test_image_folder_errors(tmp_path, image_folder):
     bad.write_bytes(b"not an image")
     data = datamodules.ImageFolder(str(image_folder))
     parts = [data.split(s) for s in ("train", "val", "test")]
-    where = [(p, p.files.index(bad)) for p in parts if bad in p.files]
+    where = [(p, p.names.index("a/bad.png")) for p in parts if "a/bad.png" in p.names]
     assert len(where) == 1
+    part, i = where[0]
     with pytest.raises(DataError, match=r"bad\.png is not an image that Pillow can read"):
-        where[0][0][where[0][1]]
+        part[i]
+    part.strict = False
+    black, label = part[i]
+    assert (label, black.shape, int(black.max())) == (datamodules.base.UNREADABLE, (1, 64, 64), 0)
+    bad.unlink()
+    with pytest.raises(DataError, match="no file"):  # the disk's fault, not the image's
+        part[i]
     with pytest.raises(ValueError, match="channels is 1 or 3"):
         datamodules.ImageFolder(str(image_folder), channels=2)
 

@@ -44,8 +44,8 @@ def main(out: Path, world: int) -> None:
         torch.save(result, out / f"{run}-rank{rank}.pt")
         if run in PREDICTED:
             ckpt = max((out / run).rglob("*.ckpt"))  # rank 0 may still be removing that of the first epoch
-            predicting = [*QUIET, "--trainer.logger=false", "--trainer.strategy=ddp", f"--out={out / run}.jsonl"]
-            training.main(["predict", *predicting, *options, f"--ckpt_path={ckpt}"])
+            predicting = [*QUIET, "--trainer.logger=false", "--trainer.strategy=ddp", f"--out={out / run}-drawn"]
+            training.main(["predict", "--shard=3", *predicting, *options, f"--ckpt_path={ckpt}"])
         if variant:
             continue
         every = [

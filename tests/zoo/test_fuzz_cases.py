@@ -62,7 +62,7 @@ def test_a_tiff_without_dimensions(tmp_path):
     with pytest.raises(ImageError, match=r"t\.tif"):
         read(tmp_path / "t.tif", 1)
     with pytest.raises(DataError, match=r"t\.tif"):
-        Files([tmp_path / "t.tif"], [0], 16, "L")[0]
+        Files(tmp_path, ["t.tif"], [0], 16)[0]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Two processes, bf16, accumulated gradients, SLURM and torchrun: every method."""
 
-import json
 import os
 import re
 import subprocess
@@ -14,6 +13,8 @@ from methods import METHODS, QUIET, images
 from pytorch_lightning import Trainer
 
 import zoo
+from renderers import read_drawings
+from zoo.checkpoints.loading import save
 from zoo.cli import main as cli
 from zoo.training import app as training
 
@@ -67,25 +68,14 @@ def test_metrics_are_those_of_one_process(two_processes, run):
 
 @pytest.mark.parametrize("run", PREDICTED)
 def test_drawings_of_two_ranks_are_those_of_one_process(two_processes, run, tmp_path):
-    """Complete, each image once, and the same strokes."""
+    """Complete, each image once, and the same strokes; which process has written a shard does not show."""
     out = two_processes["out"]
     (ckpt,) = (out / run).rglob("*.ckpt")
-    alone = [*QUIET, "--trainer.logger=false", f"--out={tmp_path / 'all.jsonl'}", f"--ckpt_path={ckpt}"]
+    alone = [*QUIET, "--trainer.logger=false", "--shard=3", f"--out={tmp_path / 'alone'}", f"--ckpt_path={ckpt}"]
     training.main(["predict", *alone, *METHODS[run](out / "data0")])
-    parts = [out / f"{run}-{rank}-of-2.jsonl" for rank in (0, 1)]
-    lines = [json.loads(line) for part in parts for line in part.read_text().splitlines()]
-    whole = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
-    assert all(part.stat().st_size for part in parts)
-    assert [line["index"] for line in sorted(lines, key=place)] == list(range(len(whole)))
-    for ours, theirs in zip(sorted(lines, key=place), sorted(whole, key=place), strict=True):
-        torch.testing.assert_close(
-            torch.tensor(ours["strokes"]), torch.tensor(theirs["strokes"]), atol=1e-4, rtol=0
-        )  # a smaller batch may be summed in another order
-    assert not list(out.rglob("*.part"))
-
-
-def place(line):
-    return line["index"]
+    assert len(list((out / f"{run}-drawn").glob("*.jsonl.gz"))) > 2
+    for ours, theirs in zip(read_drawings(out / f"{run}-drawn"), read_drawings(tmp_path / "alone"), strict=True):
+        assert ours == theirs
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -162,7 +152,7 @@ def slurm(tmp_path, tasks):
     return ENVIRONMENT | path | {f"SLURM_{k}": str(v) for k, v in names.items()}
 
 
-def test_the_slurm_script(tmp_path):
+def test_the_slurm_script_that_trains(tmp_path):
     """Two tasks train one model: half the batches each, one checkpoint."""
     options = [*QUIET, "--trainer.max_epochs=1", "--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}"]
     command = ["bash", "docs/train.slurm", *options, *METHODS["CanvasDrawer"](tmp_path)]
@@ -172,6 +162,18 @@ def test_the_slurm_script(tmp_path):
     saved = list(tmp_path.rglob("*.ckpt"))
     assert len(saved) == 1
     assert torch.load(saved[0], weights_only=True)["global_step"] == 4  # 32 images in batches of 4 on 2 ranks
+
+
+def test_the_slurm_script_that_predicts(tmp_path):
+    """Two tasks draw one folder of images."""
+    start, root = save(zoo.CanvasDrawer(steps=1, image_size=16), tmp_path / "start"), images(tmp_path / "i", 9)
+    data = ["--data", "ImageFolder", f"--data.root={root}", "--data.image_size=16"]
+    options = [*QUIET, "--trainer.logger=false", f"--out={tmp_path / 'drawings'}", "--shard=4", *data]
+    command = ["bash", "docs/predict.slurm", f"--init_from={start}", *options]
+    done = subprocess.run(command, cwd=ROOT, env=slurm(tmp_path, 2), capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "MEMBER: 2/2" in done.stderr
+    assert [name for name, _ in read_drawings(tmp_path / "drawings")] == [f"{i:03}.png" for i in range(9)]
 
 
 @pytest.mark.parametrize(("tasks", "devices"), [(2, 1), (4, 2), (3, 4)])

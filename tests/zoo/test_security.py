@@ -231,7 +231,7 @@ def test_an_image_that_claims_a_million_by_a_million_pixels(tmp_path):
     with pytest.raises(ImageError, match=r"huge\.png"):
         read(path, 1)
     with pytest.raises(DataError, match=r"huge\.png"):
-        Files([path], [0], 16, "L")[0]
+        Files(path.parent, [path.name], [0], 16)[0]
     with zipfile.ZipFile(tmp_path / "o.zip", "w") as z:
         z.write(path, "x/Greek/character01/1.png")
     with pytest.raises(DataError, match=r"o\.zip"):

@@ -74,7 +74,9 @@ def add_commands(commands: Any) -> None:
     c.set_defaults(run=rooms)
 
     c = commands.add_parser("render", help="paint a saved drawing again")
-    c.add_argument("drawing", metavar="DRAWING.json")
+    saved = "a .json file; or a .jsonl.gz file, or a whole folder, of `zoo predict`"
+    c.add_argument("drawing", metavar="DRAWING", help=saved)
+    c.add_argument("--pick", metavar="NAME", help="which of many: its image's name, or its number, from 0")
     c.add_argument("--renderer", metavar="NAME", help="another renderer (default: the drawing's own)")
     c.add_argument("--strokes", type=int, metavar="N", help="only the first N strokes")
     add_output(c)
@@ -158,7 +160,8 @@ def render(args: argparse.Namespace) -> int:
 
     from renderers import Drawing
 
-    drawing = repainted(Drawing.load(args.drawing)[: args.strokes], args.renderer)
+    pick = int(args.pick) if (args.pick or "").isdecimal() else args.pick
+    drawing = repainted(Drawing.load(args.drawing, pick)[: args.strokes], args.renderer)
     drawing.save(args.out, **save_options(args))
     print(f"{args.out}: {len(drawing)} strokes")
     return 0

@@ -11,7 +11,7 @@ ABOUT = {
     "fit": "Train a model, from nothing or from a checkpoint.",
     "validate": "Run the validation split once.",
     "test": "Run the test split once. For published checkpoints: zoo evaluate.",
-    "predict": "Draw the test split into files of JSON lines.",
+    "predict": "Draw a folder of images, or a test split, on any number of processes.",
 }
 BASES = ("DataModule", "Images")  # public names of the data modules that are none themselves
 HELP = """\
@@ -38,14 +38,16 @@ examples:
 {examples}
 """
 OUT = """
-  --out FILE.jsonl         a line is one drawing and the index of its image (default: in the run's folder);
-                           several processes write a file each, such as drawings-0-of-2.jsonl"""
+  --out FOLDER             files of gzipped JSON lines, a drawing and its image's name on each; a run that was broken
+                           off goes on, on any number of processes
+  --shard N                images of a file (default 1024)
+  --split NAME             train, val or test; the default is all of an ImageFolder, else test"""
 START = "--init_from canvas-drawer-mnist --data ImageFolder --data.root my_images"
 EXAMPLES = {
     "fit": f"  zoo fit --config canvas-drawer-mnist\n  zoo fit {START} --trainer.max_steps 2000",
     "validate": f"  zoo validate {START}",
     "test": f"  zoo test {START}",
-    "predict": f"  zoo predict {START} --out drawings.jsonl",
+    "predict": f"  zoo predict {START} --out drawings",
 }
 
 

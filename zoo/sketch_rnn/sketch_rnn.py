@@ -207,12 +207,10 @@ class SketchRNN(Sketcher):
     def predict_step(self, batch: dict[str, Any], index: int) -> list[Drawing]:
         """A reconstruction of each sketch of a batch (§4.1); of an unconditional model as many samples.
 
-        The random numbers follow from the batch's number among those of all ranks.
+        The random numbers are torch's own, which ``zoo predict`` seeds for each batch.
         """
-        number = index * self.trainer.world_size + self.trainer.global_rank
-        generator = torch.Generator(self.device).manual_seed(number)
-        told: dict[str, Any] = {"generator": generator, "label": self.labels_of(batch)}
+        label = self.labels_of(batch)
         if self.encoder is None:
-            return self.sample(len(batch["length"]), **told)
+            return self.sample(len(batch["length"]), label=label)
         means, _ = self.encoder(batch["sketch"][:, 1:], batch["length"])
-        return self.decode(means, **told)
+        return self.decode(means, label=label)

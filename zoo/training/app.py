@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 import warnings
 from dataclasses import asdict, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
@@ -14,6 +16,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 import datamodules
+from datamodules.files import checksum
 from datamodules.strokes import PainterData
 from zoo.checkpoints import CheckpointError, load
 from zoo.checkpoints.loading import find
@@ -23,6 +26,7 @@ from zoo.training.media import LogDrawings, SaveConfig
 from zoo.training.predict import DrawingTrainer
 
 INIT_FROM = "--init_from"
+ELSEWHERE = ("root", "batch_size", "workers")  # settings of data that another machine may have otherwise
 
 
 class CLI(LightningCLI):
@@ -91,7 +95,18 @@ class CLI(LightningCLI):
         if name := self.config[self.config["subcommand"]].get("init_from"):
             start_from(self.model, name)
 
-    before_fit = before_validate = before_test = before_predict = take_weights
+    before_fit = before_validate = before_test = take_weights
+
+    def before_predict(self) -> None:
+        """Give the model its weights, and tell the trainer what the drawings follow from."""
+        self.take_weights()
+        config = self.config["predict"]
+        weights, data = config.init_from, config.data.as_dict()
+        sha256 = find(weights).entry.weights["sha256"] if weights else checksum(Path(config.ckpt_path), "sha256")
+        settings = {k: v for k, v in data["init_args"].items() if k not in ELSEWHERE}
+        made_of = {"model": config.model.as_dict() | {"sha256": sha256}, "data": data | {"init_args": settings}}
+        assert isinstance(self.trainer, DrawingTrainer)
+        self.trainer.made_of = json.loads(json.dumps(made_of, default=str))
 
 
 def started_model(argv: list[str]) -> dict[str, Any] | None:
@@ -175,8 +190,9 @@ def main(args: list[str] | None = None) -> CLI:
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
     # ModelCheckpoint's wish for the weights before the step: what a resumed run needs are those after it
     warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
-    # predict knows the places of a batch's images from the data module
+    # predict knows the numbers of a batch's images itself; and some processes, or all, may have none left to draw
     warnings.filterwarnings("ignore", message="Couldn't infer the batch indices")
+    warnings.filterwarnings("ignore", message="Total length of `.*` across ranks is zero")
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")  # `zoo` hands over its own arguments
     for name in classes():
         method_class(name)  # jsonargparse knows the classes that are imported
