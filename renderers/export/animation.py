@@ -46,10 +46,11 @@ def of_one_palette(images: list[Image.Image]) -> list[Image.Image]:
     """Images of one size with at most 256 colours, the same for all: what does not change then costs no bytes."""
     if images[0].mode == "L":
         return images
-    few = [images[i] for i in sorted({round(k) for k in np.linspace(len(images) - 1, 0, LOOKED_AT)})]
-    palette = Image.fromarray(np.concatenate([np.asarray(image) for image in few])).quantize(
-        method=Image.Quantize.FASTOCTREE
-    )
+    few = [np.asarray(images[round(k)]) for k in np.linspace(0, len(images) - 1, LOOKED_AT)]
+    palette = Image.fromarray(np.concatenate(few)).quantize(method=Image.Quantize.FASTOCTREE)
+    colours, paper = np.reshape(palette.getpalette() or [], (-1, 3)), few[0][0, 0]
+    colours[np.abs(colours - paper).sum(1).argmin()] = paper  # exactly
+    palette.putpalette(colours.reshape(-1).tolist())
     return [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
 
 

@@ -155,6 +155,7 @@ def test_gif_in_colour_paints_each_stroke_once(tmp_path, monkeypatch):
     monkeypatch.setattr(kind, "paint_all", lambda self, c, s, mask=None: painted.append(s.shape[1]) or real(self, c, s))
     with Image.open(d.save(tmp_path / "a.gif", size=64, seconds=1)) as image:
         frames = [np.asarray(f.convert("RGB")) / 255 for f in ImageSequence.Iterator(image)]
+    assert not frames[0].any()
     assert sum(painted) == len(d)
     assert len(painted) == 20 == len(frames) - 1
     for n, frame in ((50, frames[10]), (100, frames[20])):
