@@ -1,4 +1,8 @@
-"""Painting exact strokes on the CPU in compiled loops, shared among threads."""
+"""Painting exact strokes on the CPU in compiled loops, shared among threads.
+
+Large tensors are left to NumPy: torch would share them among its own threads, which wait for each other, and for long
+where another process uses a core.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 CACHED = 1 << 17  # numbers of a canvas that should stay in a core's cache
-TOGETHER = 4096  # strokes whose numbers are computed at once
+TOGETHER = 1024  # strokes whose numbers are computed at once: torch shares columns of 2,048 among its threads
 PARTS = 4  # of the work for each thread: one that other processes slow down does fewer
-WORTH = 1 << 18  # pixels; sharing fewer among threads takes longer than painting them
+WORTH = 1 << 20  # pixels; sharing fewer among threads takes longer than painting them
 FAR = 1e6  # canvases; the loops count with whole numbers, which have an end
 
 
@@ -36,8 +41,22 @@ def possible(canvas: Tensor, strokes: Tensor) -> bool:
     """Whether loops can paint these: on a CPU, in single precision, without gradients, of numbers within reason."""
     if torch.is_grad_enabled() and (canvas.requires_grad or strokes.requires_grad):
         return False
-    plain = all(x.device.type == "cpu" and x.dtype == torch.float32 for x in (canvas, strokes))
-    return plain and (strokes.numel() == 0 or bool(strokes.abs().amax() < FAR))  # false for NaN, too
+    if not all(x.device.type == "cpu" and x.dtype == torch.float32 for x in (canvas, strokes)):
+        return False
+    numbers = strokes.detach().numpy()
+    return numbers.size == 0 or bool(numbers.min() > -FAR and numbers.max() < FAR)  # false for NaN, too
+
+
+def blank(batch: int, colour: tuple[float, ...], height: int, width: int) -> Tensor:
+    """Canvases (batch, C, height, width) of one colour."""
+    canvas = np.empty((batch, len(colour), height, width), np.float32)
+    canvas[:] = np.array(colour, np.float32)[:, None, None]
+    return torch.from_numpy(canvas)
+
+
+def copied(canvas: Tensor) -> Tensor:
+    """A contiguous copy of canvases on the CPU."""
+    return torch.from_numpy(canvas.detach().numpy().copy(order="C"))
 
 
 def paint(canvas: Tensor, geometry: Geometry, colours: Tensor, mix: str, drawn: Tensor) -> None:

@@ -138,9 +138,10 @@ class QBC(Overlay):
 
         Points and radii are whole numbers of the grid's pixels.
         """
-        points = self.curves(action) * action.new_tensor([2 * width - 1, 2 * height - 1]) + 0.5
-        radii = 1 + (self.actions.select(action, "r0 r2") * (width * height) ** 0.5 / 2).floor()
-        return torch.cat([points.floor().flatten(1), radii, self.opacities(action)], 1)
+        columns = self.curves(action).flatten(1).unbind(1)  # one by one: see compiled.TOGETHER
+        points = [(v * (2 * n - 1) + 0.5).floor() for v, n in zip(columns, 3 * (width, height), strict=True)]
+        radii = [1 + (r * (width * height) ** 0.5 / 2).floor() for r in self.actions.select(action, "r0 r2").unbind(1)]
+        return torch.cat([torch.stack(points + radii, 1), self.opacities(action)], 1)
 
     def circles(self, action: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
         """The circles of strokes (B, A) on a grid of twice the canvas's height and width.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -64,12 +65,10 @@ class Ink(Renderer):
 
     def paints(self, strokes: Tensor) -> Tensor:
         """Colours and opacities (N, 4) that strokes (N, A) have all over."""
-        paints = strokes.new_ones(len(strokes), 4)
-        if self.mix == "over":
-            paints[:, :3] = colours(self.actions, strokes)
-        if "alpha" in self.actions:
-            paints[:, 3] = self.actions.column(strokes, "alpha")
-        return paints
+        one = strokes.new_ones(len(strokes))
+        alpha = self.actions.column(strokes, "alpha") if "alpha" in self.actions else one
+        rgb = colours(self.actions, strokes).unbind(1) if self.mix == "over" else (one, one, one)
+        return torch.stack([*rgb, alpha], 1)
 
     def mixed(self, canvas: Tensor, opacity: Tensor, action: Tensor) -> Tensor:
         """Canvases (B, C, H, W) after one stroke (B, A) each, of which the opacity (B, H, W) is known."""
@@ -81,26 +80,28 @@ class Ink(Renderer):
 
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
         if self.by_loops(canvas, action):
-            return self.lay(copied(canvas), action[:, None])
+            return self.lay(compiled.copied(canvas), action[:, None])
         return self.mixed(canvas, self.opacity(action, *canvas.shape[-2:]), action)
 
     def paint_all(self, canvas: Tensor, strokes: Tensor, mask: Tensor | None = None) -> Tensor:
         if self.by_loops(canvas, strokes):
-            return self.lay(copied(canvas), strokes, mask)
+            return self.lay(compiled.copied(canvas), strokes, mask)
         return super().paint_all(canvas, strokes, mask)
 
     def render(
         self, strokes: Tensor, size: int | tuple[int, int], mask: Tensor | None = None, steps: bool = False
     ) -> Tensor:
-        canvas = self.blank(len(strokes), size, strokes.device)
-        if not self.by_loops(canvas, strokes):
+        if not self.by_loops(strokes, strokes):
             return super().render(strokes, size, mask, steps)
+        height, width = (size, size) if isinstance(size, int) else size
+        canvas = compiled.blank(len(strokes), self.background, height, width)
         if not steps:
             return self.lay(canvas, strokes, mask)
-        frames = canvas.new_empty(strokes.shape[1], *canvas.shape)
-        for t in range(len(frames)):
-            frames[t] = self.lay(canvas, strokes[:, t : t + 1], None if mask is None else mask[:, t : t + 1])
-        return frames.transpose(0, 1)
+        frames = np.empty((len(strokes), strokes.shape[1], *canvas.shape[1:]), np.float32)
+        for t in range(strokes.shape[1]):
+            drawn = None if mask is None else mask[:, t : t + 1]
+            frames[:, t] = self.lay(canvas, strokes[:, t : t + 1], drawn).numpy()
+        return torch.from_numpy(frames)
 
 
 class Overlay(Ink):
@@ -114,10 +115,6 @@ class Overlay(Ink):
             painted = self.mixed(canvas, opacity, strokes[:, t])
             canvas = painted if mask is None else torch.where(mask[:, t, None, None, None], painted, canvas)
         return canvas
-
-
-def copied(canvas: Tensor) -> Tensor:
-    return canvas.detach().clone(memory_format=torch.contiguous_format)
 
 
 def pixel_centres(canvas: Tensor) -> Tensor:
