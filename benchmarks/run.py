@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import exact
 import numpy as np
 
 ROOT = Path(__file__).parent.parent
@@ -51,9 +52,8 @@ def qbc() -> str:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     r = renderers.get("qbc")
+    r.stamped(r.actions.random(1), 128, 128)  # compiles the loops, or takes them from their cache
     batches = iter(r.actions.random(64, 256, generator=torch.Generator().manual_seed(0)))
-    for _ in range(24):  # fill the table of crescents, as the first strokes of a training run do
-        r.stamped(next(batches), 128, 128)
     ours, opencv = best(
         lambda: r.stamped(next(batches), 128, 128),
         lambda: [opencv_stroke(row) for row in next(batches)[:, :10].numpy()],
@@ -63,8 +63,8 @@ def qbc() -> str:
     slow = np.stack([opencv_stroke(row) for row in batch[:, :10].numpy()])
     difference = np.abs(slow - r.stamped(batch, 128, 128).numpy()).mean()
     return (
-        f"qbc, exact, 128², one core: {256 / ours:,.0f} strokes/s; OpenCV {256 / opencv:,.0f}/s;"
-        f" {opencv / ours:.1f} × faster"
+        f"qbc, exact, strokes never seen before, 128², one core: {256 / ours:,.0f} strokes/s;"
+        f" OpenCV {256 / opencv:,.0f}/s; {opencv / ours:.1f} × faster (wanted: 6)"
         f" (mean difference to OpenCV's circles {difference:.1e})"
     )
 
@@ -149,3 +149,5 @@ def memory() -> str:
 if __name__ == "__main__":
     for benchmark in (qbc, bezier, load, help_time, draw_time, memory):
         print("-", benchmark(), flush=True)
+    for line in exact.lines():
+        print("-", line, flush=True)

@@ -1,4 +1,4 @@
-"""What a stroke looks like: action spaces, renderers and drawings. torch and NumPy only."""
+"""What a stroke looks like: action spaces, renderers and drawings. torch, NumPy and Numba only."""
 
 from renderers import curves, mypaint, pen, prism, shapes  # noqa: F401  (each registers its renderers)
 from renderers.base import ActionSpace, Box, Renderer

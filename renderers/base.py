@@ -217,6 +217,22 @@ class Renderer(ABC):
         colour = torch.tensor(self.background, device=device, dtype=torch.float32)
         return colour.view(1, -1, 1, 1).expand(batch, -1, height, width).contiguous()
 
+    def paint_all(self, canvas: Tensor, strokes: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Paint several strokes on each canvas, one after another.
+
+        Args:
+            canvas: (B, C, H, W) in [0, 1].
+            strokes: (B, T, A) in [0, 1].
+            mask: (B, T) booleans; where false, the stroke is left out.
+
+        Returns:
+            The new canvases (B, C, H, W).
+        """
+        for t in range(strokes.shape[1]):
+            painted = self.paint(canvas, strokes[:, t])
+            canvas = painted if mask is None else torch.where(mask[:, t, None, None, None], painted, canvas)
+        return canvas
+
     def render(
         self, strokes: Tensor, size: int | tuple[int, int], mask: Tensor | None = None, steps: bool = False
     ) -> Tensor:

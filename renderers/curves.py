@@ -8,19 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import renderers.crescents as crescents
-from renderers.base import ActionSpace, Box, Renderer
+import renderers.compiled as compiled
+from renderers.base import ActionSpace, Box
 from renderers.colour import LAB_COLUMNS, RGB_COLUMNS, colour_columns, colours
-from renderers.distances import curve_coverage, near_curves, tail
+from renderers.compiled import Geometry
+from renderers.distances import curve_coverage, curve_geometry, near_curves, tail
 from renderers.outline import Outline, bezier
-from renderers.pixels import WHOLE, Overlay, Region, blend, coverage, put, touched
+from renderers.pixels import Ink, Overlay, coverage
 from renderers.registry import register
 
 POINTS = "x0 y0 x1 y1 x2 y2"
 COLOURS = {"": "", "colour": RGB_COLUMNS, "lab": LAB_COLUMNS}
 
 
-class Bezier(Renderer):
+class Bezier(Ink):
     """A curve of white ink on black paper (Canvas-Drawer §4.1): two end points and a control point, round ends.
 
     Columns: ``x0 y0 x1 y1 x2 y2``, then ``thickness`` (1 is MAX_WIDTH of the canvas's side), ``red green blue`` or
@@ -47,6 +48,7 @@ class Bezier(Renderer):
         self.actions = ActionSpace(f"{POINTS} {thickness} {COLOURS[colour]}", points=POINTS, lengths=thickness)
         self.channels = 3 if colour else 1
         self.background = (0.0,) * self.channels
+        self.mix = "over" if colour else "lighten"
 
     def curves(self, strokes: Tensor) -> Tensor:
         return self.actions.select(strokes, POINTS).unflatten(-1, (3, 2))
@@ -56,16 +58,12 @@ class Bezier(Renderer):
             return strokes.new_full(strokes.shape[:-1], self.WIDTH)
         return self.actions.column(strokes, "thickness") * self.MAX_WIDTH
 
-    def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
-        radius = self.widths(action) / 2
-        points = self.actions.select(action, POINTS)
-        region = WHOLE if self.differentiable else touched(canvas, points, self.MAX_WIDTH / 2)
-        height, width = canvas.shape[-2:]
-        ink = curve_coverage(points, radius, radius, height, width, self.differentiable, self.EDGE, region)
-        before = canvas[..., region[0], region[1]]
-        if self.colour:
-            return put(canvas, region, blend(before, ink, colours(self.actions, action)))
-        return put(canvas, region, torch.maximum(before, ink[:, None]))
+    def opacity(self, action: Tensor, height: int, width: int) -> Tensor:
+        radius, points = self.widths(action) / 2, self.actions.select(action, POINTS)
+        return curve_coverage(points, radius, radius, height, width, self.differentiable, self.EDGE)
+
+    def geometry(self, strokes: Tensor, height: int, width: int) -> Geometry:
+        return curve_geometry(self.actions.select(strokes, POINTS), self.widths(strokes) / 2, height, width, self.EDGE)
 
     def outlines(self, strokes: Tensor) -> list[Outline]:
         outlines = []
@@ -135,6 +133,16 @@ class QBC(Overlay):
         """Opacities (..., 2) at the start and at the end of strokes (..., A)."""
         return strokes.new_ones(*strokes.shape[:-1], 2) if self.opaque else self.actions.select(strokes, "a0 a2")
 
+    def on_grid(self, action: Tensor, height: int, width: int) -> Tensor:
+        """Strokes (B, A) on a grid of twice the canvas's height and width: (B, 10) = x0 y0 x1 y1 x2 y2 r0 r2 a0 a2.
+
+        Points and radii are whole numbers of the grid's pixels.
+        """
+        columns = self.curves(action).flatten(1).unbind(1)  # one by one: see compiled.TOGETHER
+        points = [(v * (2 * n - 1) + 0.5).floor() for v, n in zip(columns, 3 * (width, height), strict=True)]
+        radii = [1 + (r * (width * height) ** 0.5 / 2).floor() for r in self.actions.select(action, "r0 r2").unbind(1)]
+        return torch.cat([torch.stack(points + radii, 1), self.opacities(action)], 1)
+
     def circles(self, action: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
         """The circles of strokes (B, A) on a grid of twice the canvas's height and width.
 
@@ -142,38 +150,29 @@ class QBC(Overlay):
             Centres (B, CIRCLES, 2) as x, y and radii (B, CIRCLES), whole numbers of the grid's pixels; opacities (B,
             CIRCLES).
         """
-        grid = action.new_tensor([2 * width - 1, 2 * height - 1])
-        p0, p1, p2 = (self.curves(action) * grid + 0.5).floor()[:, None].unbind(-2)
-        r0, r2 = (1 + (self.actions.select(action, "r0 r2") * (width * height) ** 0.5 / 2).floor())[:, None].unbind(-1)
-        a0, a2 = self.opacities(action)[:, None].unbind(-1)
+        stroke = self.on_grid(action, height, width)[:, None]
+        p0, p1, p2 = stroke[..., :6].unflatten(-1, (3, 2)).unbind(-2)
+        r0, r2, a0, a2 = stroke[..., 6:].unbind(-1)
         t = torch.arange(self.CIRCLES, device=action.device) / self.CIRCLES
         return bezier(p0, p1, p2, t[:, None]).floor(), ((1 - t) * r0 + t * r2).floor(), a0 * (1 - t) + a2 * t
 
-    def stamped(self, action: Tensor, height: int, width: int, region: Region = WHOLE) -> Tensor:
-        """Opacity of strokes (B, A), exact form, without gradients: (B, height, width), or (B, h, w) of a region."""
-        centres, radii, opacities = self.circles(action.detach(), height, width)
-        (top, bottom, _), (left, right, _) = region[0].indices(height), region[1].indices(width)
-        rows, columns = bottom - top, right - left
-        if region != WHOLE:  # few different sizes: crescents are kept for each
-            side = 1 << (max(rows, columns, 16) - 1).bit_length()
-            centres, height, width = centres - 2 * centres.new_tensor([left, top]), side, side
-        if action.device.type == "cpu":
-            whole_numbers = centres.long().numpy(), radii.long().numpy()
-            alpha = torch.from_numpy(crescents.alpha(*whole_numbers, opacities.numpy(), height, width))
-        else:
-            last = last_circle(centres, radii, 2 * height, 2 * width).flatten(1).long()
-            opacities = torch.cat([opacities.new_zeros(len(opacities), 1), opacities], 1)
-            alpha = opacities.gather(1, last).view(-1, height, 2, width, 2).mean((2, 4))
-        return alpha[:, :rows, :columns]
+    def geometry(self, strokes: Tensor, height: int, width: int) -> Geometry:
+        numbers = self.on_grid(strokes, height, width)
+        y, reach = numbers[:, 1:6:2] / 2, numbers[:, 6:8].amax(1) / 2 + 1
+        return Geometry("circles", numbers, y.amin(1) - reach, y.amax(1) + reach)
 
-    def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
-        if self.differentiable or len(action) != 1:
-            return super().paint(canvas, action)
-        # of one stroke only the region that it can touch
-        reach = self.MAX_RADIUS * float(self.actions.select(action, "r0 r2").max())
-        region = touched(canvas, self.curves(action).detach().view(1, -1), reach)
-        alpha = self.stamped(action, canvas.shape[-2], canvas.shape[-1], region)
-        return put(canvas, region, blend(canvas[..., region[0], region[1]], alpha, colours(self.actions, action)))
+    def stamped(self, action: Tensor, height: int, width: int) -> Tensor:
+        """Opacity (B, height, width) of strokes (B, A), exact form, without gradients."""
+        action = action.detach()
+        ink = action.new_zeros(len(action), 1, height, width)
+        if self.by_loops(ink, action):
+            everywhere, drawn = action.new_ones(len(action), 4), action.new_ones(len(action), 1, dtype=torch.bool)
+            compiled.paint(ink, self.geometry(action, height, width), everywhere, "over", drawn)
+            return ink[:, 0]
+        centres, radii, opacities = self.circles(action, height, width)
+        last = last_circle(centres, radii, 2 * height, 2 * width).flatten(1).long()
+        opacities = torch.cat([opacities.new_zeros(len(opacities), 1), opacities], 1)
+        return opacities.gather(1, last).view(-1, height, 2, width, 2).mean((2, 4))
 
     def opacity(self, action: Tensor, height: int, width: int) -> Tensor:
         if not self.differentiable:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from renderers.pixels import SOFTNESS, WHOLE, Region, coverage, pixel_centres
+from renderers.compiled import Geometry
+from renderers.pixels import SOFTNESS, coverage, pixel_centres
 
 BLOCK = 8  # pixels
 CACHED = 1 << 19  # numbers that a CPU's cache holds
@@ -120,9 +121,8 @@ def curve_coverage(
     width: int,
     smooth: bool,
     edge: float = 1.0,
-    region: Region = WHOLE,
 ) -> Tensor:
-    """Which part of each pixel tapered curves cover: (B, h, w) in [0, 1].
+    """Which part of each pixel tapered curves cover: (B, height, width) in [0, 1].
 
     Args:
         points: (B, 6), and the radii (B,) that follow: see :func:`in_pixels`.
@@ -132,10 +132,17 @@ def curve_coverage(
         width: of the canvas, in pixels.
         smooth: the form that has gradients everywhere (see :func:`renderers.pixels.coverage`).
         edge: width of the exact form's edge, in pixels.
-        region: the part of the canvas, (h, w), that is looked at.
     """
-    distance, _, lay_out = near_curves(points, r0, r2, height, width, tail(smooth, edge), region)
+    distance, _, lay_out = near_curves(points, r0, r2, height, width, tail(smooth, edge))
     return lay_out(coverage(distance, smooth, edge))
+
+
+def curve_geometry(points: Tensor, radius: Tensor, height: int, width: int, edge: float) -> Geometry:
+    """The exact form of :func:`curve_coverage`, of curves of one radius, for a loop."""
+    curve, r0, r2 = in_pixels(points, radius, radius, height, width)
+    numbers = torch.cat([*curve, r0[:, None], r2[:, None], torch.full_like(r0, edge)[:, None]], 1)
+    y, reach = points[:, 1::2] * height, r0 + edge
+    return Geometry("curves", numbers, y.amin(1) - reach, y.amax(1) + reach)
 
 
 def tail(smooth: bool, edge: float = 1.0) -> float:
@@ -144,11 +151,11 @@ def tail(smooth: bool, edge: float = 1.0) -> float:
 
 
 def near_curves(
-    points: Tensor, r0: Tensor, r2: Tensor, height: int, width: int, margin: float, region: Region = WHOLE
+    points: Tensor, r0: Tensor, r2: Tensor, height: int, width: int, margin: float
 ) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
     """Signed distance of pixels to tapered curves, of those near a curve at least.
 
-    On a CPU, for regions of 64² pixels or more, it is computed in the blocks of BLOCK² pixels that a curve may reach.
+    On a CPU, for canvases of 64² pixels or more, it is computed in the blocks of BLOCK² pixels that a curve may reach.
 
     Args:
         points: (B, 6), and the radii (B,) that follow: see :func:`in_pixels`.
@@ -157,20 +164,18 @@ def near_curves(
         height: of the canvas, in pixels.
         width: of the canvas, in pixels.
         margin: how many pixels outside a curve's outline are near.
-        region: the part of the canvas, (h, w), that is looked at.
 
     Returns:
         Distances (M, N) in pixels, the t (M, N) of the nearest stamped circles, and a function that lays out such
-        numbers as (B, h, w), with zeros for the pixels that were left out.
+        numbers as (B, height, width), with zeros for the pixels that were left out.
     """
     curve, r0, r2 = in_pixels(points, r0, r2, height, width)
-    (top, bottom, _), (left, right, _) = region[0].indices(height), region[1].indices(width)
-    if points.device.type != "cpu" or (bottom - top) * (right - left) < 64**2:  # to find blocks would take longer
-        centres = pixel_centres(points.new_empty(1, 1, height, width), region)
+    if points.device.type != "cpu" or height * width < 64**2:  # to find blocks would take longer
+        centres = pixel_centres(points.new_empty(1, 1, height, width))
         distance, t = signed_distance(centres, curve, r0, r2)
-        return distance, t, lambda values: values.view(-1, bottom - top, right - left)
-    down, across = -(-(bottom - top) // BLOCK), -(-(right - left) // BLOCK)
-    corners = torch.cartesian_prod(left + BLOCK * torch.arange(across), top + BLOCK * torch.arange(down)).float()
+        return distance, t, lambda values: values.view(-1, height, width)
+    down, across = -(-height // BLOCK), -(-width // BLOCK)
+    corners = torch.cartesian_prod(BLOCK * torch.arange(across), BLOCK * torch.arange(down)).float()
     near = reached(corners, curve, torch.maximum(r0, r2), margin)
     item, block = near.nonzero(as_tuple=True)
     offsets = torch.cartesian_prod(torch.arange(BLOCK), torch.arange(BLOCK)).flip(1) + 0.5  # x, y, row by row
@@ -180,7 +185,7 @@ def near_curves(
     def lay_out(values: Tensor) -> Tensor:
         blocks = values.new_zeros(near.numel(), BLOCK**2).index_copy(0, item * near.shape[1] + block, values)
         blocks = blocks.view(-1, across, down, BLOCK, BLOCK).permute(0, 2, 3, 1, 4)
-        return blocks.reshape(-1, down * BLOCK, across * BLOCK)[:, : bottom - top, : right - left]
+        return blocks.reshape(-1, down * BLOCK, across * BLOCK)[:, :height, :width]
 
     return distance, t, lay_out
 
@@ -221,8 +226,8 @@ def norm(v: Tensor) -> Tensor:
     return (v**2).sum(-1).clamp_min(1e-8).sqrt()
 
 
-def segment_distance(canvas: Tensor, points: Tensor, r0: Tensor, r1: Tensor, region: Region = WHOLE) -> Tensor:
-    """Signed distance in pixels (B, h, w), in a region of a canvas, to tapered segments.
+def segment_distance(canvas: Tensor, points: Tensor, r0: Tensor, r1: Tensor) -> Tensor:
+    """Signed distance in pixels (B, H, W), of the pixels of a canvas, to tapered segments.
 
     The nearest stamped circle minimises |pixel - point(t)| - radius(t) over t, in closed form.
 
@@ -231,11 +236,10 @@ def segment_distance(canvas: Tensor, points: Tensor, r0: Tensor, r1: Tensor, reg
         points: (B, 4) = x0 y0 x1 y1 as fractions of the canvas.
         r0: (B,) radii at the start, as fractions of sqrt(width * height).
         r1: (B,) radii at the end.
-        region: the part of the canvas, (h, w), that is looked at.
     """
     a, b = scaled(canvas, points)[:, :, None].unbind(1)  # (B, 1, 2)
     r0, r1 = (r[:, None] * unit(canvas) for r in (r0, r1))
-    p = pixel_centres(canvas, region)
+    p = pixel_centres(canvas)
     along = b - a
     length = norm(along)
     taper = (r1 - r0) / length  # 1 or more: one circle holds the other
@@ -245,4 +249,12 @@ def segment_distance(canvas: Tensor, points: Tensor, r0: Tensor, r1: Tensor, reg
     t = ((dot + lean * across) / length).clamp(0, 1)
     t = torch.where(taper.abs() >= 1, (r1 > r0).to(t), t)
     distance = norm(p - a - along * t[..., None]) - (r0 + (r1 - r0) * t)
-    return distance.view(canvas[:, 0, region[0], region[1]].shape)
+    return distance.view(-1, *canvas.shape[-2:])
+
+
+def segment_geometry(points: Tensor, r0: Tensor, r1: Tensor, height: int, width: int) -> Geometry:
+    """Tapered segments as in :func:`segment_distance`, for a loop."""
+    canvas = points.new_empty(0, 1, height, width)
+    ends, radii = scaled(canvas, points), torch.stack([r0, r1], 1) * unit(canvas)
+    y, reach = ends[..., 1], radii.amax(1) + 1
+    return Geometry("segments", torch.cat([ends.flatten(1), radii], 1), y.amin(1) - reach, y.amax(1) + reach)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,15 @@ def register(ending: str, write: Callable[..., None]) -> None:
     FORMATS[ending] = write
 
 
-def check_ending(path: Path) -> None:
-    """Raise ValueError unless there is a format for the path's ending."""
-    if path.suffix.lower() not in FORMATS:
+def check_ending(path: Path, options: Iterable[str] = ()) -> None:
+    """Raise ValueError unless there is a format for the path's ending, and it has all these options."""
+    ending = path.suffix.lower()
+    if ending not in FORMATS:
         raise ValueError(f"{path}: no format {path.suffix!r}; a drawing is saved as {' '.join(sorted(FORMATS))}")
+    known = list(inspect.signature(FORMATS[ending]).parameters)[2:]
+    if unknown := [name for name in options if name not in known]:
+        has = f"it has {', '.join(known)}" if known else "it has none"
+        raise ValueError(f"{path}: {ending} has no option {', '.join(unknown)}; {has}")
 
 
 def save(drawing: object, path: Path, **options: Any) -> Path:
@@ -48,7 +54,7 @@ def save(drawing: object, path: Path, **options: Any) -> Path:
         ValueError: for an unknown ending, or options that the format refuses.
         OSError: where the file cannot be written.
     """
-    check_ending(path)
+    check_ending(path, options)
     ending = path.suffix.lower()
     with replacing(path, ending) as part:
         FORMATS[ending](drawing, part, **options)

@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renderers.base import ActionSpace, Box, Renderer
-from renderers.distances import segment_distance
+from renderers.base import ActionSpace, Box
+from renderers.compiled import Geometry
+from renderers.distances import segment_distance, segment_geometry
 from renderers.outline import Outline
-from renderers.pixels import WHOLE, coverage, put, touched
+from renderers.pixels import Ink, coverage
 from renderers.registry import register
 
 
-class Pen(Renderer):
+class Pen(Ink):
     """A segment from (x0, y0) to (x1, y1) with round ends.
 
     Columns: ``x0 y0 x1 y1``, then ``thickness`` (1 is MAX_WIDTH of the canvas's side) if ``variable``. A polyline is a
@@ -35,6 +36,7 @@ class Pen(Renderer):
     MAX_WIDTH = 0.16
     channels = 1
     background = (1.0,)
+    mix = "darken"
 
     def __init__(self, variable: bool = False, differentiable: bool = False):
         self.name = "pen" + "-width" * variable
@@ -49,11 +51,14 @@ class Pen(Renderer):
     def widths(self, strokes: Tensor) -> Tensor:
         return strokes[..., 4] * self.MAX_WIDTH if self.variable else strokes.new_full(strokes.shape[:-1], self.WIDTH)
 
-    def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
+    def opacity(self, action: Tensor, height: int, width: int) -> Tensor:
         radius = self.widths(action) / 2
-        region = WHOLE if self.differentiable else touched(canvas, action[:, :4], self.MAX_WIDTH / 2)
-        ink = coverage(segment_distance(canvas, action[:, :4], radius, radius, region), self.differentiable)
-        return put(canvas, region, torch.minimum(canvas[..., region[0], region[1]], 1 - ink[:, None]))
+        canvas = action.new_empty(len(action), 1, height, width)
+        return coverage(segment_distance(canvas, action[:, :4], radius, radius), self.differentiable)
+
+    def geometry(self, strokes: Tensor, height: int, width: int) -> Geometry:
+        radius = self.widths(strokes) / 2
+        return segment_geometry(strokes[:, :4], radius, radius, height, width)
 
     def outlines(self, strokes: Tensor) -> list[Outline]:
         strokes = strokes.detach().cpu()

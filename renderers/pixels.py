@@ -1,26 +1,35 @@
-"""From strokes to pixels: the region that a stroke can touch, coverage, blending; and Overlay."""
+"""From strokes to pixels: coverage, blending; and Ink and Overlay, which paint by a stroke's opacity."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
+import renderers.compiled as compiled
 from renderers.base import Renderer
 from renderers.colour import colours
-
-Region = tuple[slice, slice]
-"""Rows and columns of a canvas."""
-
-WHOLE: Region = (slice(None), slice(None))
+from renderers.compiled import Geometry
 
 SOFTNESS = 0.5
 """Smooth forms: the edge is sigmoid(-distance / SOFTNESS), distance in pixels."""
 
 
-class Overlay(Renderer):
-    """Paints one colour over an RGB canvas. To implement: :meth:`opacity`, which does not depend on the canvas."""
+class Ink(Renderer):
+    """Paints by opacities, which do not depend on the canvas. To implement: :meth:`opacity`, and :meth:`geometry` if
+    :mod:`renderers.loops` has a loop for the exact form.
+
+    Compiled loops then paint it on the CPU where no gradients are asked for.
+
+    Attributes:
+        mix: how ink meets the canvas: ``over``, colour painted over; ``lighten``, white ink by the maximum; ``darken``,
+            black ink by the minimum.
+    """
+
+    mix = "over"
 
     @abstractmethod
     def opacity(self, action: Tensor, height: int, width: int) -> Tensor:
@@ -35,58 +44,82 @@ class Overlay(Renderer):
             (B, height, width) in [0, 1].
         """
 
+    def geometry(self, strokes: Tensor, height: int, width: int) -> Geometry | None:
+        """Strokes (N, A) in pixels of a canvas, as the loop of their exact form reads them; None without a loop."""
+        return None
+
+    def by_loops(self, canvas: Tensor, strokes: Tensor) -> bool:
+        """Whether compiled loops paint these strokes on this canvas."""
+        has_loop = not self.differentiable and type(self).geometry is not Ink.geometry
+        return has_loop and compiled.possible(canvas, strokes)
+
+    def lay(self, canvas: Tensor, strokes: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Paint strokes (B, T, A) in turn on canvases (B, C, H, W), in place and by loops; mask: see :meth:`render`."""
+        drawn = torch.ones(strokes.shape[:2], dtype=torch.bool) if mask is None else mask
+        together = max(1, compiled.TOGETHER // max(1, len(strokes)))
+        for some, here in zip(strokes.detach().split(together, 1), drawn.split(together, 1), strict=True):
+            flat = some.flatten(0, 1)
+            geometry = cast(Geometry, self.geometry(flat, *canvas.shape[-2:]))
+            compiled.paint(canvas, geometry, self.paints(flat), self.mix, here)
+        return canvas
+
+    def paints(self, strokes: Tensor) -> Tensor:
+        """Colours and opacities (N, 4) that strokes (N, A) have all over."""
+        one = strokes.new_ones(len(strokes))
+        alpha = self.actions.column(strokes, "alpha") if "alpha" in self.actions else one
+        rgb = colours(self.actions, strokes).unbind(1) if self.mix == "over" else (one, one, one)
+        return torch.stack([*rgb, alpha], 1)
+
+    def mixed(self, canvas: Tensor, opacity: Tensor, action: Tensor) -> Tensor:
+        """Canvases (B, C, H, W) after one stroke (B, A) each, of which the opacity (B, H, W) is known."""
+        if self.mix == "over":
+            return blend(canvas, opacity, colours(self.actions, action))
+        if self.mix == "lighten":
+            return torch.maximum(canvas, opacity[:, None])
+        return torch.minimum(canvas, 1 - opacity[:, None])
+
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
-        return blend(canvas, self.opacity(action, *canvas.shape[-2:]), colours(self.actions, action))
+        if self.by_loops(canvas, action):
+            return self.lay(compiled.copied(canvas), action[:, None])
+        return self.mixed(canvas, self.opacity(action, *canvas.shape[-2:]), action)
 
-    def paint_all(self, canvas: Tensor, actions: Tensor) -> Tensor:
-        """Paint k strokes one after another, as :meth:`paint` does; their opacities are computed in one batch.
+    def paint_all(self, canvas: Tensor, strokes: Tensor, mask: Tensor | None = None) -> Tensor:
+        if self.by_loops(canvas, strokes):
+            return self.lay(compiled.copied(canvas), strokes, mask)
+        return super().paint_all(canvas, strokes, mask)
 
-        Args:
-            canvas: (B, 3, H, W) in [0, 1].
-            actions: strokes (B, k, A) in [0, 1].
+    def render(
+        self, strokes: Tensor, size: int | tuple[int, int], mask: Tensor | None = None, steps: bool = False
+    ) -> Tensor:
+        if not self.by_loops(strokes, strokes):
+            return super().render(strokes, size, mask, steps)
+        height, width = (size, size) if isinstance(size, int) else size
+        canvas = compiled.blank(len(strokes), self.background, height, width)
+        if not steps:
+            return self.lay(canvas, strokes, mask)
+        frames = np.empty((len(strokes), strokes.shape[1], *canvas.shape[1:]), np.float32)
+        for t in range(strokes.shape[1]):
+            drawn = None if mask is None else mask[:, t : t + 1]
+            frames[:, t] = self.lay(canvas, strokes[:, t : t + 1], drawn).numpy()
+        return torch.from_numpy(frames)
 
-        Returns:
-            The new canvases (B, 3, H, W).
-        """
-        alphas = self.opacity(actions.flatten(0, 1), *canvas.shape[-2:]).unflatten(0, actions.shape[:2])
-        for alpha, colour in zip(alphas.unbind(1), colours(self.actions, actions).unbind(1), strict=True):
-            canvas = blend(canvas, alpha, colour)
+
+class Overlay(Ink):
+    """Paints one colour over an RGB canvas. To implement: :meth:`opacity`."""
+
+    def paint_all(self, canvas: Tensor, strokes: Tensor, mask: Tensor | None = None) -> Tensor:
+        if self.by_loops(canvas, strokes):
+            return super().paint_all(canvas, strokes, mask)
+        opacities = self.opacity(strokes.flatten(0, 1), *canvas.shape[-2:]).unflatten(0, strokes.shape[:2])
+        for t, opacity in enumerate(opacities.unbind(1)):
+            painted = self.mixed(canvas, opacity, strokes[:, t])
+            canvas = painted if mask is None else torch.where(mask[:, t, None, None, None], painted, canvas)
         return canvas
 
 
-def touched(canvas: Tensor, points: Tensor, reach: float) -> Region:
-    """The region of a canvas that a stroke near some points can touch; all of it for a batch of several strokes.
-
-    Args:
-        canvas: (B, C, H, W).
-        points: (B, 2k) as x, y, fractions of the canvas.
-        reach: how far from the points' hull the stroke reaches, as a fraction of sqrt(width * height).
-    """
-    if len(points) != 1:
-        return WHOLE
-    height, width = canvas.shape[-2:]
-    margin = reach * (height * width) ** 0.5 + 3
-    low, high = points.view(-1, 2).aminmax(dim=0)
-    (left, top), (right, bottom) = low.tolist(), high.tolist()
-    rows = slice(max(0, int(top * height - margin)), int(bottom * height + margin) + 1)
-    return rows, slice(max(0, int(left * width - margin)), int(right * width + margin) + 1)
-
-
-def put(canvas: Tensor, region: Region, part: Tensor) -> Tensor:
-    """A copy of a canvas (B, C, H, W) whose region is replaced by ``part`` (B, C, h, w)."""
-    if region == WHOLE:
-        return part
-    painted = canvas.clone()
-    painted[..., region[0], region[1]] = part
-    return painted
-
-
-def pixel_centres(canvas: Tensor, region: Region = WHOLE) -> Tensor:
-    """Centres of the pixels in a region of a canvas (B, C, H, W), row by row: (h * w, 2) as x, y in pixels."""
-    height, width = canvas.shape[-2:]
-    rows, columns = (
-        torch.arange(n, device=canvas.device)[part] + 0.5 for n, part in zip((height, width), region, strict=True)
-    )
+def pixel_centres(canvas: Tensor) -> Tensor:
+    """Centres of the pixels of a canvas (B, C, H, W), row by row: (H * W, 2) as x, y in pixels."""
+    rows, columns = (torch.arange(n, device=canvas.device) + 0.5 for n in canvas.shape[-2:])
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     return torch.stack([x, y], -1).view(-1, 2)
 

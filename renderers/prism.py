@@ -7,10 +7,11 @@ from torch import Tensor
 
 from renderers.base import ActionSpace, Box
 from renderers.colour import colours
+from renderers.compiled import Geometry
 from renderers.outline import Outline
 from renderers.pixels import Overlay
 from renderers.registry import register
-from renderers.shapes import Rectangle
+from renderers.shapes import Rectangle, rectangle_geometry
 
 INSET = 0.02  # of the canvas's side: between a view and the edge of its quarter
 VIEWS = (("x", "y", 0.0, 0.0), ("z", "y", 0.5, 0.0), ("x", "z", 0.0, 0.5))
@@ -55,6 +56,9 @@ class Prism(Overlay):
         corners = self.faces(action)
         opaque = torch.cat([corners, corners.new_ones(*corners.shape[:-1], 4)], -1)
         return self.rectangle.opacity(opaque.flatten(0, 1), height, width).unflatten(0, (-1, 3)).amax(1)
+
+    def geometry(self, strokes: Tensor, height: int, width: int) -> Geometry:
+        return rectangle_geometry(self.faces(strokes), height, width)
 
     def rectangles(self, strokes: Tensor) -> Tensor:
         """The faces of strokes (T, A) as strokes (3 T, 8) of ``rectangle``."""

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from renderers.base import ActionSpace
 from renderers.colour import colours
-from renderers.distances import norm, scaled, segment_distance, unit
+from renderers.compiled import Geometry
+from renderers.distances import norm, scaled, segment_distance, segment_geometry, unit
 from renderers.outline import Outline
 from renderers.pixels import Overlay, coverage, pixel_centres
 from renderers.registry import register
@@ -73,6 +74,10 @@ class Line(Shape):
         r0, r1 = (self.actions.column(action, n) * self.MAX_RADIUS for n in ("r0", "r1"))
         return segment_distance(canvas, self.actions.select(action, "x0 y0 x1 y1"), r0, r1)
 
+    def geometry(self, strokes: Tensor, height: int, width: int) -> Geometry:
+        r0, r1 = (self.actions.column(strokes, n) * self.MAX_RADIUS for n in ("r0", "r1"))
+        return segment_geometry(self.actions.select(strokes, "x0 y0 x1 y1"), r0, r1, height, width)
+
     def outlines(self, strokes: Tensor) -> list[Outline]:
         outlines = []
         for stroke in strokes.detach().cpu().double():
@@ -104,6 +109,12 @@ class Circle(Shape):
     def distance(self, canvas: Tensor, action: Tensor) -> Tensor:
         radius = self.actions.column(action, "r")[:, None] * (self.MAX_RADIUS * unit(canvas))
         return (norm(pixel_centres(canvas) - scaled(canvas, action[:, :2])) - radius).view(-1, *canvas.shape[-2:])
+
+    def geometry(self, strokes: Tensor, height: int, width: int) -> Geometry:
+        canvas = strokes.new_empty(0, 1, height, width)
+        radius = self.actions.column(strokes, "r")[:, None] * (self.MAX_RADIUS * unit(canvas))
+        disc = torch.cat([scaled(canvas, strokes[:, :2]).flatten(1), radius], 1)
+        return Geometry("discs", disc, disc[:, 1] - disc[:, 2] - 1, disc[:, 1] + disc[:, 2] + 1)
 
     def outlines(self, strokes: Tensor) -> list[Outline]:
         outlines = []
@@ -137,6 +148,11 @@ class Triangle(Shape):
         distance = torch.stack(edges).amin(0)
         return torch.where(inside, -distance, distance).view(-1, *canvas.shape[-2:])
 
+    def geometry(self, strokes: Tensor, height: int, width: int) -> Geometry:
+        corners = scaled(strokes.new_empty(0, 1, height, width), strokes[:, :6])
+        closed = torch.cat([corners, corners[:, :1]], 1).flatten(1)
+        return Geometry("triangles", closed, corners[..., 1].amin(1) - 1, corners[..., 1].amax(1) + 1)
+
     def outlines(self, strokes: Tensor) -> list[Outline]:
         return [
             Outline("polygon", stroke[:6].view(3, 2).numpy(), (0, 0), *self.style(stroke))
@@ -166,6 +182,9 @@ class Rectangle(Shape):
         outside = (x.clamp_min(0) ** 2 + y.clamp_min(0) ** 2).clamp_min(1e-8).sqrt()
         return torch.where(inside <= 0, inside, outside)
 
+    def geometry(self, strokes: Tensor, height: int, width: int) -> Geometry:
+        return rectangle_geometry(strokes[:, None, :4], height, width)
+
     def outlines(self, strokes: Tensor) -> list[Outline]:
         outlines = []
         for stroke in strokes.detach().cpu().double():
@@ -183,6 +202,12 @@ class LabRectangle(Rectangle):
 
     name = "rectangle-lab"
     actions = ActionSpace("x0 y0 x1 y1 lightness a b", points="x0 y0 x1 y1")
+
+
+def rectangle_geometry(corners: Tensor, height: int, width: int) -> Geometry:
+    """Strokes of k rectangles each, (N, k, 4) = x0 y0 x1 y1 as fractions of the canvas, for a loop."""
+    sides = scaled(corners.new_empty(0, 1, height, width), corners.flatten(1))  # (N, 2 k, 2)
+    return Geometry("rectangles", sides.view(corners.shape), sides[..., 1].amin(1) - 1, sides[..., 1].amax(1) + 1)
 
 
 for _shape in (Line, Circle, Triangle, Rectangle, LabRectangle):

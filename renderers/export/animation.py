@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
@@ -14,6 +16,8 @@ from renderers.drawing import Drawing
 from renderers.export.png import to_image
 from renderers.files import replacing
 from renderers.formats import register
+
+LOOKED_AT = 8  # images that a palette is chosen by
 
 
 @torch.no_grad()
@@ -31,11 +35,23 @@ def frames(drawing: Drawing, size: int, count: int) -> Iterator[Tensor]:
     renderer = drawing.exact()
     canvas = renderer.blank(1, drawing.shape(size))
     yield canvas[0]
-    shown = set(np.linspace(len(drawing), 0, count, endpoint=False).round().astype(int).tolist())
-    for t in tqdm(range(len(drawing)), desc="frames", unit="stroke", delay=2, leave=False):
-        canvas = renderer.paint(canvas, drawing.strokes[t : t + 1])
-        if t + 1 in shown:
+    ends = np.unique(np.linspace(len(drawing), 0, count, endpoint=False).round().astype(int)).tolist()
+    for start, end in tqdm(list(pairwise([0, *ends])), desc="frames", unit="frame", delay=2, leave=False):
+        if end > start:
+            canvas = renderer.paint_all(canvas, drawing.strokes[None, start:end])
             yield canvas[0]
+
+
+def of_one_palette(images: list[Image.Image]) -> list[Image.Image]:
+    """Images of one size with at most 256 colours, the same for all: what does not change then costs no bytes."""
+    if images[0].mode == "L":
+        return images
+    few = [np.asarray(images[round(k)]) for k in np.linspace(0, len(images) - 1, LOOKED_AT)]
+    palette = Image.fromarray(np.concatenate(few)).quantize(method=Image.Quantize.FASTOCTREE)
+    colours, paper = np.reshape(palette.getpalette() or [], (-1, 3)), few[0][0, 0]
+    colours[np.abs(colours - paper).sum(1).argmin()] = paper  # exactly
+    palette.putpalette(colours.reshape(-1).tolist())
+    return [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
 
 
 def write_gif(drawing: Drawing, path: Path, size: int = 256, seconds: float = 4, hold: float = 1.5) -> None:
@@ -48,7 +64,7 @@ def write_gif(drawing: Drawing, path: Path, size: int = 256, seconds: float = 4,
         seconds: until the drawing is whole.
         hold: seconds that the whole drawing stays.
     """
-    images = [to_image(canvas) for canvas in frames(drawing, size, max(1, int(seconds * 20)))]
+    images = of_one_palette([to_image(canvas) for canvas in frames(drawing, size, max(1, int(seconds * 20)))])
     step = max(20, round(1000 * seconds / max(1, len(images) - 1)))
     durations = [step] * (len(images) - 1) + [round(1000 * hold)]
     images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0)
@@ -66,7 +82,7 @@ def flipbook(drawings: Sequence[Drawing], path: Path, size: int = 256, seconds: 
     Returns:
         The path.
     """
-    images = [to_image(d.render(size)) for d in drawings]
+    images = of_one_palette([to_image(d.render(size)) for d in drawings])
     order = [*range(len(images)), *range(len(images) - 2, 0, -1)]
     durations = [round(1000 * seconds) * (4 if i in (0, len(images) - 1) else 1) for i in order]
     rest = [images[i] for i in order[1:]]

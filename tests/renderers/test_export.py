@@ -11,9 +11,10 @@ from PIL import Image, ImageSequence
 
 import renderers
 from renderers import Drawing
-from renderers.export import gcode
+from renderers.export import gcode, svg
 from renderers.export.animation import flipbook
 from renderers.formats import FORMATS, register
+from renderers.outline import Outline
 
 NAMES = renderers.names()
 
@@ -50,6 +51,69 @@ def test_svg_has_true_paths(tmp_path):
     assert text.count("<path") == 4
 
 
+def painting(n=50, side=0.25):
+    """Strokes of qbc as a drawer of tiles makes them."""
+    space = renderers.get("qbc").actions
+    strokes = space.random(n, generator=torch.Generator().manual_seed(0))
+    strokes[:, [space["r0"], space["r2"]]] *= 0.5
+    corners = torch.rand(n, 2, generator=torch.Generator().manual_seed(1)) * (1 - side)
+    d = Drawing(strokes, "qbc")
+    boxes = [(x, y, x + side, y + side) for x, y in corners.tolist()]
+    return Drawing(torch.cat([d[i].place(box).strokes for i, box in enumerate(boxes)]), "qbc")
+
+
+def test_svg_of_tapered_strokes_is_small_plain_and_close(tmp_path):
+    """One path and at most one gradient a stroke, no mask; as near to the picture as every circle under masks."""
+    d = painting()
+    render = d.render(256).permute(1, 2, 0).numpy()
+    blank = np.square(render).mean()
+    errors = []
+    for name, options in (("a", {}), ("b", {"exact": True})):
+        path = d.save(tmp_path / f"{name}.svg", **options)
+        errors.append(np.square(rasterise(path, 256) - render).mean())
+    plain, exact = ((tmp_path / f"{name}.svg").read_text() for name in "ab")
+    assert len(plain) <= 450 * len(d) < len(exact) / 3
+    assert plain.count("<path") == len(d) >= plain.count("<linearGradient") > len(d) / 2
+    assert "mask" not in plain
+    assert exact.count("<mask") == len(d)
+    assert max(errors) < 0.06 * blank
+    assert errors[0] < 1.5 * errors[1]
+
+
+def test_contours_cover_what_the_brush_sweeps(tmp_path):
+    """Sharp bends, circles within others, points, and hairs: the same area as that of many circles."""
+    random = np.random.default_rng(0)
+    scale = np.array([1000.0, 1000.0])
+    for kind in range(5):
+        for _ in range(3):
+            points, widths = random.uniform(0.3, 0.7, (3, 2)), random.uniform(0, 0.4, 2)
+            if kind == 1:  # hardly any way
+                points[2] = points[0] + random.normal(0, 0.02, 2)
+            bend = {2: 1.0, 3: random.integers(0, 2, 2)}.get(kind, random.uniform(0, 1, 2))
+            points[1] = points[0] + bend * (points[2] - points[0])
+            if kind == 4:  # all at one point
+                points[:] = points[0]
+            outline = Outline("curve", points, tuple(widths), (1.0, 1.0, 1.0))
+            pictures = []
+            for data in (svg.tapered(outline, scale, False), "".join(svg.swept(outline, scale, 60))):
+                head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1000 1000" width="1000" height="1000">'
+                (tmp_path / "a.svg").write_text(
+                    f'{head}<rect width="1000" height="1000"/><path fill="red" d="{data}"/></svg>'
+                )
+                pictures.append(rasterise(tmp_path / "a.svg", 200)[..., 0])
+            difference = np.abs(pictures[0] - pictures[1]).sum()
+            # a quarter unit is a twentieth of a pixel, all round
+            assert difference < 0.03 * pictures[1].sum() + 10, (kind, outline)
+
+
+def test_options_of_another_format_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"\.svg has no option size; it has exact"):
+        drawing().save(tmp_path / "a.svg", size=40)
+    with pytest.raises(ValueError, match=r"\.json has no option size, page; it has none"):
+        drawing().save(tmp_path / "a.json", size=40, page=(100, 100))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_pen_joins_segments_to_polylines():
     path = torch.rand(6, 2, generator=torch.Generator().manual_seed(0))
     strokes = torch.cat([path[:-1], path[1:]], 1)
@@ -81,6 +145,21 @@ def test_gif_shows_stroke_by_stroke(tmp_path, n):
     assert frames[0].max() == 0
     assert duration >= 1500
     np.testing.assert_allclose(frames[-1] / 255, d.render(32)[0].numpy(), atol=0.02)
+
+
+def test_gif_in_colour_paints_each_stroke_once(tmp_path, monkeypatch):
+    """Its frames go on from one another, and share the colours that they are shown in."""
+    d, painted = painting(100), []
+    kind = type(d.exact())
+    real = kind.paint_all
+    monkeypatch.setattr(kind, "paint_all", lambda self, c, s, mask=None: painted.append(s.shape[1]) or real(self, c, s))
+    with Image.open(d.save(tmp_path / "a.gif", size=64, seconds=1)) as image:
+        frames = [np.asarray(f.convert("RGB")) / 255 for f in ImageSequence.Iterator(image)]
+    assert not frames[0].any()
+    assert sum(painted) == len(d)
+    assert len(painted) == 20 == len(frames) - 1
+    for n, frame in ((50, frames[10]), (100, frames[20])):
+        assert np.abs(frame - d[:n].render(64).permute(1, 2, 0).numpy()).mean() < 0.02
 
 
 def test_mp4_has_the_drawing(tmp_path):

@@ -164,6 +164,8 @@ def test_every_bad_image_is_one_error_and_leaves_nothing(zoo_list, tmp_path, cap
     out = tmp_path / "out"
     out.mkdir()
     for name, message in bad_files(tmp_path / "bad").items():
+        if name == ".":
+            continue  # all images of a folder are drawn
         assert message in error(
             capsys, "draw", tmp_path / "bad" / name, "--model", "tiny-drawer", "--out", out / "a.svg"
         )

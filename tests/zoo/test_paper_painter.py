@@ -176,7 +176,7 @@ def test_the_halves_of_the_vae_take_turns(folder):
     with pytest.raises(ValueError, match=r"needs an end: set --trainer.max_steps"):
         fit(model, StoredStrokes(str(folder), batch_size=8), -1)
     model.handover = 1.5
-    with pytest.raises(ValueError, match="handover is .*; expected a fraction"):
+    with pytest.raises(ValueError, match="expected a fraction from 0"):
         fit(model, StoredStrokes(str(folder), batch_size=8), 2)
 
 

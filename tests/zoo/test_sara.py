@@ -135,9 +135,8 @@ def test_a_neural_renderer_learns_a_batch():
     painter = zoo.NeuralRenderer("circle", size=32, width=0.25)
     painter.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
     batch = Strokes("circle", reset=1, batch_size=8, image_size=32, fixed={"red": 1, "green": 1, "blue": 1}).rollouts(0)
-    assert torch.equal(
-        batch["next"][:, 0], renderers.get("circle").opacity(batch["action"], 32, 32)
-    )  # white on black: the opacity
+    opacity = renderers.get("circle").opacity(batch["action"], 32, 32)  # which white on black is
+    torch.testing.assert_close(batch["next"][:, 0], opacity, atol=1e-5, rtol=0)
     losses = overfit(painter, batch, 150, 2e-3)
     assert losses[-1] < 0.15 * losses[0]
 
@@ -559,15 +558,31 @@ def test_draw(renderer):
     assert (len(drawing), drawing.renderer, drawing.aspect) == (4, renderer, 1.5)
 
 
+@pytest.mark.parametrize("options", [{}, REST])
+def test_a_batch_is_drawn_as_each_image_alone(options):
+    """Images of several sizes and two aspects, whose worst tiles lie elsewhere."""
+    model = tiny(**options).eval()
+    for p in model.actor.parameters():
+        p.data += 0.1 * torch.randn_like(p)
+    images = [torch.rand(3, *size) for size in ((24, 24), (20, 30), (48, 48), (40, 60))]
+    for refine in (0, 1):
+        batch = model.draw_batch([model.look(image) for image in images], refine=refine)
+        for drawing, image in zip(batch, images, strict=True):
+            alone = model.draw(image, refine=refine)
+            assert drawing.aspect == alone.aspect
+            torch.testing.assert_close(drawing.strokes, alone.strokes, atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("tiles", [2, 3])
 def test_the_canvas_that_tiles_are_painted_on_is_that_of_the_drawing(tiles, monkeypatch):
     """The drawing rendered whole is what the actor saw at the end, also where strokes leave their tile."""
     seen = {}
     real = painting.paint_tiles
 
-    def noted(act, renderer, canvas, target, chosen, moments, side):
-        seen[len(chosen)] = real(act, renderer, canvas, target, chosen, moments, side)
-        return seen[len(chosen)]
+    def noted(act, renderer, canvas, target, chosen, *others):
+        result = real(act, renderer, canvas, target, chosen, *others)
+        seen[chosen.shape[-1]] = result
+        return result
 
     monkeypatch.setattr(painting, "paint_tiles", noted)
     model = tiny(renderer="line", image_size=32).eval()  # its exact form is the same at any offset, but for rounding

@@ -134,6 +134,49 @@ class Drawer(LightningModule, ABC):
         """An image (1, C, side, side) as the drawer looks at it. Keyword arguments are options of :meth:`draw`."""
         return image
 
+    def look(self, image: Any, tiles: int = 1, **options: Any) -> tuple[Tensor, float]:
+        """Any image as the drawer looks at it.
+
+        Args:
+            image: See :meth:`draw`.
+            tiles: Tiles each way.
+            options: See :meth:`prepare`.
+
+        Returns:
+            Its pixels (1, C, S, S), S = tiles · image_size, and its aspect, width / height.
+
+        Raises:
+            ValueError: For an image that cannot be read.
+        """
+        pixels = read(image, self.channels)
+        seen = self.prepare(resize(pixels, tiles * self.image_size), **options)
+        return seen, pixels.shape[-1] / pixels.shape[-2]
+
+    def takes_batches(self, tiles: int = 1) -> bool:
+        """Whether it looks at images as a whole, so that :meth:`draw_batch` draws as :meth:`draw` does."""
+        return tiles == 1 and type(self).draw is Drawer.draw
+
+    @torch.no_grad()
+    def draw_batch(
+        self, looks: Sequence[tuple[Tensor, float]], strokes: int | None = None, refine: int = 0
+    ) -> list[Drawing]:
+        """Draw several images in one batch, where :meth:`takes_batches`.
+
+        Args:
+            looks: What :meth:`look` returned for each; one or more.
+            strokes: See :meth:`draw`.
+            refine: See :meth:`draw`.
+
+        Raises:
+            ValueError: For a number out of range.
+        """
+        check_draw(1, strokes)
+        check_refine(refine)
+        batch = torch.cat([seen for seen, _ in looks]).to(self.device)
+        rows = [row[:strokes].float() for row in self.drawn(batch)]
+        rows = self.refined(batch, rows, refine) if refine else rows
+        return [self.composed([row], None, aspect) for row, (_, aspect) in zip(rows, looks, strict=True)]
+
     @torch.no_grad()
     def draw(
         self,
@@ -162,9 +205,8 @@ class Drawer(LightningModule, ABC):
         """
         check_draw(tiles, strokes)
         check_refine(refine)
-        pixels = read(image, self.channels)
-        aspect = pixels.shape[-1] / pixels.shape[-2]
-        batch = split(self.prepare(resize(pixels, tiles * self.image_size), **options), tiles).to(self.device)
+        seen, aspect = self.look(image, tiles, **options)
+        batch = split(seen, tiles).to(self.device)
         paper = torch.tensor(self.exact.background, device=self.device).mean()
         inked = (batch - paper).abs().mean((1, 2, 3)) >= BLANK if tiles > 1 else torch.ones(1, dtype=torch.bool)
         where = [box for box, keep in zip(boxes(tiles), inked.tolist(), strict=True) if keep] if tiles > 1 else None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from renderers import Overlay, Renderer
+from renderers import Renderer
 
 RATE = 0.02  # of Adam at first, in units of a stroke's columns; it falls to a tenth
 GAIN = 0.5  # by how much a stroke must lower the squared error, in pixels, to be kept
@@ -36,12 +36,7 @@ def painted(renderer: Renderer, canvas: Tensor, strokes: Tensor, mask: Tensor | 
             part = None if mask is None else mask[:, t : t + CHUNK]
             canvas = checkpoint(painted, renderer, canvas, strokes[:, t : t + CHUNK], part, use_reentrant=False)
         return canvas
-    if mask is None and isinstance(renderer, Overlay):
-        return renderer.paint_all(canvas, strokes)
-    for t in range(strokes.shape[1]):
-        after = renderer.paint(canvas, strokes[:, t])
-        canvas = after if mask is None else torch.where(mask[:, t, None, None, None], after, canvas)
-    return canvas
+    return renderer.paint_all(canvas, strokes, mask)
 
 
 def descend(

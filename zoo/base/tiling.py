@@ -97,12 +97,12 @@ Phase = tuple[int, int]
 
 
 class Windows:
-    """A canvas of d × d tiles. Each tile is painted in a window that reaches half a tile beyond it on every side, so
+    """Canvases of d × d tiles. Each tile is painted in a window that reaches half a tile beyond it on every side, so
     that strokes may leave their tile. The windows of a phase, every second tile each way, share no pixel: they are one
     batch. A single tile is the whole canvas, and its window is no larger.
 
     Args:
-        canvas: (1, 3, H, W), each side an even number of pixels times ``tiles``.
+        canvas: (B, 3, H, W), each side an even number of pixels times ``tiles``.
         tiles: Tiles each way, d.
 
     Attributes:
@@ -124,24 +124,25 @@ class Windows:
         self.box = (0.25, 0.25, 0.75, 0.75) if tiles > 1 else (0.0, 0.0, 1.0, 1.0)
 
     def of_phase(self, phase: Phase, grid: Tensor) -> Tensor:
-        """The values (n,) of a phase, in the order of :meth:`get`, from a grid (tiles, tiles) of one value per tile."""
-        return grid[phase[0] :: 2, phase[1] :: 2].flatten()
+        """The values (B · n,) of a phase, in the order of :meth:`get`, of a grid (B, tiles, tiles), one per tile."""
+        return grid[..., phase[0] :: 2, phase[1] :: 2].flatten()
 
     def view(self, phase: Phase) -> Tensor:
-        """All windows of a phase, as a view of the canvas: (1, C, rows, columns, height, width)."""
+        """All windows of a phase, as a view of the canvases: (B, C, rows, columns, height, width)."""
         height, width = self.tile
         windows = self.padded.unfold(2, self.size[0], height).unfold(3, self.size[1], width)
         return windows[:, :, phase[0] :: 2, phase[1] :: 2]
 
     def get(self, phase: Phase) -> Tensor:
-        """The windows of a phase: (n, C, height, width)."""
-        return self.view(phase)[0].permute(1, 2, 0, 3, 4).flatten(0, 1)
+        """The windows of a phase, canvas by canvas: (B · n, C, height, width)."""
+        return self.view(phase).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
 
     def put(self, phase: Phase, windows: Tensor) -> None:
-        """Put windows back where :meth:`get` found them. The canvas becomes a new one, so that gradients pass."""
+        """Put windows back where :meth:`get` found them. The canvases become new ones, so that gradients pass."""
         self.padded = self.padded.clone()
         view = self.view(phase)
-        view[:] = windows.unflatten(0, view.shape[2:4]).permute(2, 0, 1, 3, 4)[None]
+        count, _, rows, columns = view.shape[:4]
+        view[:] = windows.unflatten(0, (count, rows, columns)).permute(0, 3, 1, 2, 4, 5)
 
     def inner(self, windows: Tensor) -> Tensor:
         """The tiles in windows (n, C, height, width)."""
@@ -150,7 +151,7 @@ class Windows:
 
     @property
     def canvas(self) -> Tensor:
-        """The canvas (1, C, H, W), without what lies beyond it."""
+        """The canvases (B, C, H, W), without what lies beyond them."""
         (y, x), (height, width) = self.margin, self.tile
         return self.padded[..., y : y + self.tiles * height, x : x + self.tiles * width]
 

@@ -168,6 +168,9 @@ class HintDrawer(ImageDrawer):
 
     # --- window by window ---
 
+    def takes_batches(self, tiles: int = 1) -> bool:
+        return tiles == 1 and self.windows is None
+
     @torch.no_grad()
     def draw(
         self,

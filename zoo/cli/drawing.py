@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from zoo.cli import many
 from zoo.cli.output import (
     IMAGE,
     add_model,
@@ -26,7 +27,8 @@ PAINTS = "which paints strokes but makes none; `zoo list` says which draw"
 def add_commands(commands: Any) -> None:
     """Add the commands to the parser of ``zoo``."""
     c = commands.add_parser("draw", help="draw images with a checkpoint")
-    c.add_argument("images", nargs="+", metavar="IMAGE", help=IMAGE)
+    several = "; a folder of them; or a pattern such as 'photos/*.jpg'"
+    c.add_argument("images", nargs="+", metavar="IMAGE", help=IMAGE + several)
     add_model(c)
     c.add_argument(
         "--tiles", type=int, default=1, metavar="D", help="draw D × D tiles of the image, for finer drawings"
@@ -39,6 +41,10 @@ def add_commands(commands: Any) -> None:
     orders = ["phases", "rows", "flood"]
     c.add_argument("--order", choices=orders, help="in which a sliding drawer goes over its windows (default phases)")
     add_painting(c, "with several images it holds {name}, e.g. out/{name}.svg")
+    jobs = "processes that draw several images at a time, each with its share of the cores (default 1)"
+    c.add_argument("--jobs", type=int, default=1, metavar="N", help=jobs)
+    skip = "leave out images whose drawing is there: a run that was broken off goes on"
+    c.add_argument("--skip-existing", action="store_true", help=skip)
     c.set_defaults(run=draw)
 
     c = commands.add_parser("paint", help="paint an image by optimisation alone, with any renderer, without a drawer")
@@ -79,10 +85,16 @@ def add_commands(commands: Any) -> None:
 
 def draw(args: argparse.Namespace) -> int:
     """Draw images, a file each."""
-    outs = [Path(args.out.replace("{name}", Path(i.removeprefix("sample:")).stem)) for i in args.images]
-    if len(set(outs)) < len(outs):
-        raise ValueError(f"{len(outs)} images need an --out with {{name}} in it and different names, not {args.out}")
-    check_outputs(outs)
+    if not 1 <= args.jobs <= many.MOST_JOBS:
+        raise ValueError(f"--jobs is {args.jobs}; expected 1 to {many.MOST_JOBS} processes")
+    pairs = many.files_for(many.find_images(args.images), args.out)
+    saving = save_options(args)
+    check_outputs([out for _, out in pairs], saving)
+    left = [(image, out) for image, out in pairs if not (args.skip_existing and out.exists())]
+    if len(left) < len(pairs):
+        print(f"{len(pairs) - len(left)} of {len(pairs)} images are drawn already")
+    if not left:
+        return 0
 
     from zoo.base.drawer import Drawer
     from zoo.checkpoints import load
@@ -94,18 +106,22 @@ def draw(args: argparse.Namespace) -> int:
     known = {*inspect.signature(model.draw).parameters, *inspect.signature(model.prepare).parameters}
     if foreign := [f"--{name}" for name in options if name not in known or (name == "ink" and model.channels != 1)]:
         raise ValueError(f"{args.model} has no {', '.join(foreign)}; `zoo show {args.model}` tells what it is")
-    for image, out in zip(args.images, outs, strict=True):
-        with progress_bar(Path(image).name) as watch:
-            drawing = model.draw(image, tiles=args.tiles, strokes=args.strokes, watch=watch, **options)
-        drawing = repainted(drawing, args.renderer)
-        drawing.save(out, **save_options(args))
-        print(f"{out}: {len(drawing)} strokes")
+    if len(pairs) > 1:
+        plan = many.Plan(args.model, args.device, args.tiles, args.strokes, options, args.renderer, saving)
+        many.draw_all(model, plan, left, args.jobs)
+        return 0
+    [(image, out)] = left
+    with progress_bar(Path(image).name) as watch:
+        drawing = model.draw(image, tiles=args.tiles, strokes=args.strokes, watch=watch, **options)
+    drawing = repainted(drawing, args.renderer)
+    drawing.save(out, **saving)
+    print(f"{out}: {len(drawing)} strokes")
     return 0
 
 
 def paint(args: argparse.Namespace) -> int:
     """Paint an image from nothing."""
-    check_outputs([Path(args.out)])
+    check_outputs([Path(args.out)], save_options(args))
 
     import zoo
 
@@ -140,7 +156,7 @@ def rooms(args: argparse.Namespace) -> int:
 
 def render(args: argparse.Namespace) -> int:
     """Paint a saved drawing again, or in another format."""
-    check_outputs([Path(args.out)])
+    check_outputs([Path(args.out)], save_options(args))
 
     from renderers import Drawing
 

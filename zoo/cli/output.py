@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,11 +41,13 @@ def add_output(c: argparse.ArgumentParser, note: str = "") -> None:
     )
     c.add_argument("--margin", type=float, metavar="MM", help=".gcode: margin (default 10)")
     c.add_argument("--feed", type=float, metavar="MM/MIN", help=".gcode: feed rate (default 1500)")
+    masks = ".svg: every circle of the brush under masks: more exact, many times as long, and slow to open"
+    c.add_argument("--exact", action="store_true", default=None, help=masks)
 
 
 def save_options(args: argparse.Namespace) -> dict[str, Any]:
     """The options of the formats that were given, by name."""
-    return {k: v for k in ("size", "page", "margin", "feed") if (v := getattr(args, k)) is not None}
+    return {k: v for k in ("size", "page", "margin", "feed", "exact") if (v := getattr(args, k)) is not None}
 
 
 def repainted(drawing: Any, renderer: str | None) -> Any:
@@ -68,17 +70,21 @@ def progress_bar(what: str) -> Iterator[Watch]:
         yield watch
 
 
-def check_outputs(outs: list[Path]) -> None:
+def check_outputs(outs: Iterable[Path], options: Iterable[str] = ()) -> None:
     """Fail before the work, not after it.
 
+    Args:
+        outs: The files to write.
+        options: Names of what their formats must have.
+
     Raises:
-        ValueError: If an ending is not that of a format.
+        ValueError: If an ending is not that of a format, or of one without these options.
         FileNotFoundError: If a folder is missing.
     """
     from renderers.formats import check_ending
 
     for out in outs:
-        check_ending(out)
+        check_ending(out, options)
         check_folder(out)
 
 

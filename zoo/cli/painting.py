@@ -142,7 +142,7 @@ def matching(args: argparse.Namespace, function: Callable[..., Any]) -> dict[str
 
 def visualize(args: argparse.Namespace) -> int:
     """Paint what classifiers take for some classes, and print what they see in it."""
-    check_outputs([Path(args.out)])
+    check_outputs([Path(args.out)], save_options(args))
     watcher = Watcher(args)
 
     import zoo
@@ -163,7 +163,7 @@ def visualize(args: argparse.Namespace) -> int:
 
 def stylize(args: argparse.Namespace) -> int:
     """Paint a picture by what it means to a classifier."""
-    check_outputs([Path(args.out)])
+    check_outputs([Path(args.out)], save_options(args))
     watcher = Watcher(args)
 
     import zoo

@@ -101,7 +101,7 @@ def interpolate(args: argparse.Namespace) -> int:
 
 def sketcher(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     """The model of a sketching command, and the options of its methods."""
-    check_outputs([Path(args.out)])
+    check_outputs([Path(args.out)], save_options(args))
 
     import torch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import Any, cast
 
@@ -211,12 +212,61 @@ class Agent(ImageDrawer):
             TypeError: For an option that it does not have.
             ValueError: For a number out of range, an image that cannot be read, or too little memory.
         """
+        check(tiles, strokes, refine, self.bundle, self.steps * self.bundle, self.world_size, more=self.levels is None)
+        pixels, aspect = self.look(image, tiles, **options)
+
+        def report(done: float, strokes: Tensor) -> None:
+            if watch is not None:
+                watch(done, Drawing(strokes.clamp(0, 1), self.exact.name, aspect))
+
+        [painted] = self.paint_images([pixels], aspect, tiles, strokes, refine, report)
+        return Drawing(painted.clamp(0, 1), self.exact.name, aspect)
+
+    def look(self, image: Any, tiles: int = 1, **options: Any) -> tuple[Tensor, float]:
+        """Any image, (1, C, H, W), as large as it is, and its aspect. TypeError for an option: it has none."""
         if options:
             raise TypeError(f"SARA has no option {', '.join(options)}: it paints all of an image")
-        check(tiles, strokes, refine, self.bundle, self.steps * self.bundle, self.world_size, more=self.levels is None)
+        pixels = read(image, self.channels)
+        return pixels, pixels.shape[-1] / pixels.shape[-2]
+
+    def takes_batches(self, tiles: int = 1) -> bool:
+        return tiles == 1
+
+    @torch.no_grad()
+    def draw_batch(
+        self, looks: Sequence[tuple[Tensor, float]], strokes: int | None = None, refine: int = 0
+    ) -> list[Drawing]:
+        """See :meth:`Drawer.draw_batch`; images of one aspect are a batch."""
+        check(1, strokes, refine, self.bundle, self.steps * self.bundle, self.world_size, more=self.levels is None)
+        painted: dict[int, Tensor] = {}
+        for aspect in dict.fromkeys(aspect for _, aspect in looks):
+            alike = [i for i, (_, other) in enumerate(looks) if other == aspect]
+            painted |= zip(
+                alike, self.paint_images([looks[i][0] for i in alike], aspect, 1, strokes, refine), strict=True
+            )
+        return [Drawing(painted[i].clamp(0, 1), self.exact.name, aspect) for i, (_, aspect) in enumerate(looks)]
+
+    def paint_images(
+        self,
+        images: Sequence[Tensor],
+        aspect: float,
+        tiles: int,
+        strokes: int | None,
+        refine: int,
+        watch: Callable[[float, Tensor], None] | None = None,
+    ) -> list[Tensor]:
+        """Strokes (T, A) of images (1, C, h, w) of one aspect, painted in one batch, each refined by itself.
+
+        Args:
+            images: One or more.
+            aspect: Their width / height.
+            tiles: See :meth:`draw`; so are strokes and refine.
+            strokes: Of each pass and tile.
+            refine: Gradient steps.
+            watch: Called with the share that is done and the strokes of the first image so far.
+        """
         plan, actor = self.plan(strokes), self.folded.of(self.actor)
-        pixels = read(image, self.channels).to(self.device)
-        aspect, even = pixels.shape[-1] / pixels.shape[-2], 2 * plan[-1].tiles
+        even = 2 * plan[-1].tiles
         height, width = (even * max(4, round(self.world_size / even * a)) for a in (aspect**-0.5, aspect**0.5))
 
         def act(canvas: Tensor, goal: Tensor, moment: float) -> Tensor:
@@ -226,13 +276,15 @@ class Agent(ImageDrawer):
 
         def report(begin: float, share: float, done: float, strokes: Tensor) -> None:
             if watch is not None:
-                watch(begin + share * done, Drawing(strokes.clamp(0, 1), self.exact.name, aspect))
+                watch(begin + share * done, strokes)
 
         first = REFINING if refine else 1.0
+        pixels = [image.to(self.device) for image in images]
         seen = partial(report, 0, first)
         painted, passes = paint(act, self.exact, pixels, plan, tiles, (height, width), self.image_size, seen)
-        if refine:
-            target, smooth = resize(pixels, (tiles * height, tiles * width)), cast(Overlay, self.smooth)
-            seen = partial(report, first, 1 - first)
-            painted = improve(smooth, target, painted, refine, passes, self.bundle, watch=seen)
-        return Drawing(painted.clamp(0, 1), self.exact.name, aspect)
+        if not refine:
+            return list(painted)
+        smooth, seen = cast(Overlay, self.smooth), partial(report, first, 1 - first)
+        targets = [resize(image, (tiles * height, tiles * width)) for image in pixels]
+        each = zip(targets, painted, passes, strict=True)
+        return [improve(smooth, t, rows, refine, by, self.bundle, watch=seen) for t, rows, by in each]

@@ -1,9 +1,9 @@
-"""Painting an image of any size with SARA: the whole of it, then its tiles, then refining all strokes together."""
+"""Painting images of any size with SARA: the whole of them, then tiles, then refining all strokes together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import compress
+from collections.abc import Callable, Sequence
+from itertools import compress, product
 from typing import NamedTuple
 
 import torch
@@ -85,29 +85,31 @@ def check(tiles: int, strokes: int | None, refine: int, bundle: int, most: int, 
 def paint(
     act: Act,
     renderer: Overlay,
-    pixels: Tensor,
+    pixels: Sequence[Tensor],
     plan: list[Level],
     tiles: int,
     size: tuple[int, int],
     side: int,
     watch: Callable[[float, Tensor], None] | None = None,
-) -> tuple[Tensor, list[Pass]]:
-    """Paint an image as a whole, then in d × d tiles on the same canvas, each time by all levels of a plan.
+) -> tuple[Tensor, list[list[Pass]]]:
+    """Paint images as a whole, then in d × d tiles on the same canvas, each time by all levels of a plan.
 
     Args:
         act: The actor.
-        renderer: What paints the canvas.
-        pixels: The image, (1, 3, h, w).
+        renderer: What paints the canvases.
+        pixels: The images, each (1, 3, h, w); they are painted in one batch.
         plan: The levels of an episode.
         tiles: d; with 1, the whole image is all that is painted.
         size: (height, width) in pixels of the canvas of one tile.
         side: Side of the images that the actor looks at.
-        watch: Called after each batch of tiles with the share that is done and the strokes (T, A) so far.
+        watch: Called after each batch of tiles with the share that is done and the strokes (T, A) of the first image so
+            far.
 
     Returns:
-        The strokes (T, A) in the order of painting, and the passes that painted them.
+        The strokes (B, T, A) in the order of painting, and the passes that painted those of each image.
     """
-    strokes, passes = torch.zeros(0, len(renderer.actions), device=pixels.device), []
+    strokes = torch.zeros(len(pixels), 0, len(renderer.actions), device=pixels[0].device)
+    passes: list[list[Pass]] = [[] for _ in pixels]
     total = sum(len(level.moments) * min(4, (d * level.tiles) ** 2) for d in {1, tiles} for level in plan)
     batches = 0
 
@@ -115,16 +117,18 @@ def paint(
         nonlocal batches
         batches += 1
         if watch is not None:
-            watch(batches / total, torch.cat([strokes, *added]))
+            watch(batches / total, torch.cat([strokes[0], *added]))
 
     for d in sorted({1, tiles}):
         whole = d * size[0], d * size[1]
-        target, canvas = resize(pixels, whole), renderer.render(strokes[None], whole)
+        target, canvas = torch.cat([resize(image, whole) for image in pixels]), renderer.render(strokes, whole)
         for level in plan:
-            chosen = worst_of_each_part(canvas, target, d * level.tiles, d, level.worst)
+            parts = zip(canvas.split(1), target.split(1), strict=True)
+            chosen = torch.stack([worst_of_each_part(c, t, d * level.tiles, d, level.worst) for c, t in parts])
             canvas, added = paint_tiles(act, renderer, canvas, target, chosen, level.moments, side, report)
-            strokes = torch.cat([strokes, added])
-            passes.append(Pass(d * level.tiles, len(level.moments), chosen))
+            strokes = torch.cat([strokes, added], 1)
+            for passed, tiles_of_it in zip(passes, chosen, strict=True):
+                passed.append(Pass(d * level.tiles, len(level.moments), tiles_of_it))
     return strokes, passes
 
 
@@ -138,30 +142,30 @@ def paint_tiles(
     side: int,
     report: Callable[[list[Tensor]], None],
 ) -> tuple[Tensor, Tensor]:
-    """Paint d × d tiles towards a target, all on one canvas.
+    """Paint d × d tiles towards targets, those of an image all on one canvas.
 
     The actor sees what the strokes of neighbouring tiles did. The cost grows with d².
 
     Args:
         act: The actor.
-        renderer: What paints the canvas.
-        canvas: (1, 3, H, W).
+        renderer: What paints the canvases.
+        canvas: (B, 3, H, W).
         target: Likewise.
-        chosen: Which tiles to paint, (d, d) booleans.
+        chosen: Which tiles to paint, (B, d, d) booleans, as many of each image.
         moments: The fraction of the episode that is over before each bundle of a tile.
         side: Every tile is looked at as (side, side) pixels.
-        report: Called after each batch of tiles with the strokes so far, a bundle each.
+        report: Called after each batch of tiles with the strokes of the first image so far, a bundle each.
 
     Returns:
-        The canvas, and the strokes (T, A) on the scale of the whole canvas, in the order of painting.
+        The canvases, and the strokes (B, T, A) on the scale of the whole canvas, in the order of painting.
     """
-    windows, targets = Windows(canvas, len(chosen)), Windows(target, len(chosen))
-    strokes: list[Tensor] = []
+    windows, targets = Windows(canvas, chosen.shape[-1]), Windows(target, chosen.shape[-1])
+    strokes: list[list[Tensor]] = [[] for _ in canvas]
     for moment in moments:
         for phase in windows.phases:
             here = windows.of_phase(phase, chosen)
             if not here.any():
-                report(strokes)
+                report(strokes[0])
                 continue
             every = windows.get(phase)
             near, goal = every[here], resize(targets.inner(targets.get(phase)[here]), side)
@@ -169,10 +173,11 @@ def paint_tiles(
             in_window = renderer.place(bundles.flatten(0, 1), windows.box)[1].view_as(bundles)
             painted = renderer.paint_all(near, in_window)
             windows.put(phase, torch.index_put(every, (here.to(every.device),), painted))
-            boxes = compress(windows.boxes(phase), here.tolist())
-            strokes += [renderer.place(bundle, box)[1] for bundle, box in zip(bundles.unbind(), boxes, strict=True)]
-            report(strokes)
-    return windows.canvas, torch.cat(strokes)
+            where = compress(product(strokes, windows.boxes(phase)), here.tolist())
+            for bundle, (of_image, box) in zip(bundles.unbind(), where, strict=True):
+                of_image.append(renderer.place(bundle, box)[1])
+            report(strokes[0])
+    return windows.canvas, torch.stack([torch.cat(of_image) for of_image in strokes])
 
 
 def refine(

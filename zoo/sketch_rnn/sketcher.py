@@ -328,6 +328,9 @@ class Sketcher(Drawer):
         """
         return inked(image, ink)
 
+    def takes_batches(self, tiles: int = 1) -> bool:
+        return False  # in a batch, shorter drawings would be filled up
+
     def strokes(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Pictures of light ink on dark (B, 1, S, S), traced and drawn again: (B, T, 4).
 
