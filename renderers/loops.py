@@ -4,9 +4,8 @@ A loop of a shape takes canvases (B, C, H, W), which it changes; ``numbers`` (N,
 (N, 4) = red, green, blue, alpha; ``mix``, how a stroke meets the canvas; and ``visits`` (M, 4) = canvas, stroke, first
 row, row after the last, in the order of painting. Of each row it looks only at what the stroke may touch.
 
-Numbers are kept in single precision, and in the order in which torch would compute them: hence the named constants, as
-Numba computes with Python's numbers in double precision. All loops are in one file because Numba takes a loop from its
-cache as long as the loop's own file is unchanged.
+Numbers are kept in single precision, and in the order in which torch computes them: hence the named constants, as Numba
+takes Python's for double precision. All are in one file: Numba keeps a loop as long as the loop's own file is the same.
 """
 
 from __future__ import annotations
