@@ -26,8 +26,6 @@ from zoo.checkpoints.model import Model
 
 BY_PIXELS = {  # weights from before their recipes began with the distance from curves to ink: see the entry's commit
     "canvas-drawer-mnist",
-    "canvas-drawer-mnist-nolstm",
-    "canvas-drawer-mnist-20",
     "canvas-drawer-sketches-nooverlap",
 }
 NAMES = zoo.names()
