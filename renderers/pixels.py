@@ -53,6 +53,10 @@ class Ink(Renderer):
         has_loop = not self.differentiable and type(self).geometry is not Ink.geometry
         return has_loop and compiled.possible(canvas, strokes)
 
+    def together(self, canvas: Tensor, strokes: Tensor) -> bool:
+        """Whether loops paint many strokes in one call: not for a class whose own :meth:`paint` does something else."""
+        return type(self).paint is Ink.paint and self.by_loops(canvas, strokes)
+
     def lay(self, canvas: Tensor, strokes: Tensor, mask: Tensor | None = None) -> Tensor:
         """Paint strokes (B, T, A) in turn on canvases (B, C, H, W), in place and by loops; mask: see :meth:`render`."""
         drawn = torch.ones(strokes.shape[:2], dtype=torch.bool) if mask is None else mask
@@ -84,14 +88,14 @@ class Ink(Renderer):
         return self.mixed(canvas, self.opacity(action, *canvas.shape[-2:]), action)
 
     def paint_all(self, canvas: Tensor, strokes: Tensor, mask: Tensor | None = None) -> Tensor:
-        if self.by_loops(canvas, strokes):
+        if self.together(canvas, strokes):
             return self.lay(compiled.copied(canvas), strokes, mask)
         return super().paint_all(canvas, strokes, mask)
 
     def render(
         self, strokes: Tensor, size: int | tuple[int, int], mask: Tensor | None = None, steps: bool = False
     ) -> Tensor:
-        if not self.by_loops(strokes, strokes):
+        if not self.together(strokes, strokes):
             return super().render(strokes, size, mask, steps)
         height, width = (size, size) if isinstance(size, int) else size
         canvas = compiled.blank(len(strokes), self.background, height, width)
@@ -108,7 +112,7 @@ class Overlay(Ink):
     """Paints one colour over an RGB canvas. To implement: :meth:`opacity`."""
 
     def paint_all(self, canvas: Tensor, strokes: Tensor, mask: Tensor | None = None) -> Tensor:
-        if self.by_loops(canvas, strokes):
+        if type(self).paint is not Ink.paint or self.together(canvas, strokes):
             return super().paint_all(canvas, strokes, mask)
         opacities = self.opacity(strokes.flatten(0, 1), *canvas.shape[-2:]).unflatten(0, strokes.shape[:2])
         for t, opacity in enumerate(opacities.unbind(1)):

@@ -411,7 +411,7 @@ def test_peak_memory_does_not_grow_with_strokes():
 
     few, many = peak(4), peak(64)
     assert few > 0
-    assert many < 1.2 * few
+    assert many - few < 256 * 256 * 4  # a canvas
 
 
 @pytest.mark.parametrize("size", [(48, 48), (30, 72)])
