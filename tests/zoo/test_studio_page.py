@@ -243,6 +243,7 @@ def test_by_the_keyboard_alone(open_page):
     page.focus("#paint-go")
     key("Enter")
     status(page, "200 strokes in")
+    api.expect(page.locator("#scrub-shown")).to_have_text("200 of 200", timeout=PATIENCE)
     page.focus("#tab-paint")
     page.evaluate("document.activeElement.blur()")
     key(" ")
