@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from renderers.compiled import Geometry
@@ -174,20 +175,56 @@ def near_curves(
         centres = pixel_centres(points.new_empty(1, 1, height, width))
         distance, t = signed_distance(centres, curve, r0, r2)
         return distance, t, lambda values: values.view(-1, height, width)
-    down, across = -(-height // BLOCK), -(-width // BLOCK)
-    corners = torch.cartesian_prod(BLOCK * torch.arange(across), BLOCK * torch.arange(down)).float()
-    near = reached(corners, curve, torch.maximum(r0, r2), margin)
-    item, block = near.nonzero(as_tuple=True)
-    offsets = torch.cartesian_prod(torch.arange(BLOCK), torch.arange(BLOCK)).flip(1) + 0.5  # x, y, row by row
-    *curve, r0, r2 = (v.index_select(0, item) for v in (*curve, r0, r2))
-    distance, t = signed_distance(corners[block][:, None] + offsets, curve, r0, r2)
+    blocks = Blocks(curve, torch.maximum(r0, r2), height, width, margin)
+    *curve, r0, r2 = (v.index_select(0, blocks.item) for v in (*curve, r0, r2))
+    distance, t = signed_distance(blocks.centres, curve, r0, r2)
+    return distance, t, lambda values: blocks.lay_out(values)[:, 0]
 
-    def lay_out(values: Tensor) -> Tensor:
-        blocks = values.new_zeros(near.numel(), BLOCK**2).index_copy(0, item * near.shape[1] + block, values)
-        blocks = blocks.view(-1, across, down, BLOCK, BLOCK).permute(0, 2, 3, 1, 4)
-        return blocks.reshape(-1, down * BLOCK, across * BLOCK)[:, :height, :width]
 
-    return distance, t, lay_out
+class Blocks:
+    """The blocks of BLOCK² pixels that curves may reach, each on its own canvas.
+
+    Args:
+        curve: B curves, in pixels.
+        radius: (B,) of each at its thickest, in pixels.
+        height: of the canvases, in pixels.
+        width: of the canvases, in pixels.
+        margin: how many pixels outside a curve's outline count as reached.
+
+    Attributes:
+        item: (M,), whose curve reaches each block.
+        centres: of its pixels, row by row, (M, BLOCK², 2) as x and y.
+    """
+
+    def __init__(self, curve: Curve, radius: Tensor, height: int, width: int, margin: float):
+        self.size = height, width
+        self.down, self.across = -(-height // BLOCK), -(-width // BLOCK)
+        corners = torch.cartesian_prod(BLOCK * torch.arange(self.across), BLOCK * torch.arange(self.down)).float()
+        near = reached(corners, curve, radius, margin)
+        self.item, block = near.nonzero(as_tuple=True)
+        self.numbers, self.count, self.items = self.item * near.shape[1] + block, near.numel(), len(near)
+        offsets = torch.cartesian_prod(torch.arange(BLOCK), torch.arange(BLOCK)).flip(1) + 0.5  # x, y, row by row
+        self.centres = corners[block][:, None] + offsets
+
+    def of(self, canvas: Tensor) -> Tensor:
+        """The blocks' pixels of canvases (B, C, height, width): (M, BLOCK², C); zeros beyond the border."""
+        spare = [0, self.across * BLOCK - self.size[1], 0, self.down * BLOCK - self.size[0]]
+        blocks = F.pad(canvas, spare) if any(spare) else canvas
+        blocks = blocks.unflatten(3, (self.across, BLOCK)).unflatten(2, (self.down, BLOCK))
+        return (
+            blocks.permute(0, 4, 2, 3, 5, 1)
+            .reshape(self.count, BLOCK**2, canvas.shape[1])
+            .index_select(0, self.numbers)
+        )
+
+    def lay_out(self, values: Tensor) -> Tensor:
+        """Numbers of the blocks' pixels, (M, BLOCK²) or (M, BLOCK², C), on canvases (B, C, height, width) of zeros."""
+        channels = values.shape[2] if values.ndim == 3 else 1
+        values = values.view(len(values), BLOCK, BLOCK, channels)
+        blocks = values.new_zeros(self.count, *values.shape[1:]).index_copy(0, self.numbers, values)
+        blocks = blocks.view(self.items, self.across, self.down, *values.shape[1:]).permute(0, 5, 2, 3, 1, 4)
+        laid = blocks.reshape(self.items, channels, self.down * BLOCK, self.across * BLOCK)
+        return laid[..., : self.size[0], : self.size[1]]
 
 
 @torch.no_grad()

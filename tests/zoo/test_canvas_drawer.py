@@ -52,6 +52,26 @@ def lines(height, width, seed=0):
     return renderers.get("bezier-width").render(strokes[None], (height, width))
 
 
+# --- the canvas network ---
+
+
+@pytest.mark.parametrize("size", [64, 32, (50, 75)])
+def test_a_canvas_network_says_nothing_far_from_a_curve(size):
+    """So it need not be asked there: pictures and gradients are those of asking at every pixel."""
+    network = zoo.load("canvas-bezier-width")
+    start = network.actions.random(3, 2, generator=torch.Generator().manual_seed(0))
+    answers = []
+    for has_curves in (True, False):
+        network.has_curves, strokes = has_curves, start.clone().requires_grad_()
+        picture = network.render(strokes, size)
+        picture.square().sum().backward()
+        answers.append((picture.detach(), strokes.grad))
+    (near, near_gradient), (everywhere, gradient) = answers
+    assert near.max() > 0.5
+    torch.testing.assert_close(near, everywhere, atol=1e-4, rtol=0)
+    torch.testing.assert_close(near_gradient, gradient, atol=1e-2, rtol=1e-3)
+
+
 # --- windows ---
 
 

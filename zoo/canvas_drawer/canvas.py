@@ -6,9 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from renderers import Renderer
+from renderers.distances import Blocks, in_pixels
 from renderers.pixels import pixel_centres
 from zoo.base.painter import Painter
 from zoo.canvas_drawer.networks import Canvas
+
+MARGIN = 0.06  # of the side: a network's imitation of a curve ends so far outside its outline
 
 
 class CanvasNetwork(Painter):
@@ -48,23 +52,47 @@ class CanvasNetwork(Painter):
                 " use maximum=False"
             )
         self.pixels, self.maximum = pixels, lightens if maximum is None else maximum
+        self.has_curves = type(self.imitates).curves is not Renderer.curves
         anchors = self.imitates.anchors(torch.zeros(1, len(self.actions))).shape[1]
         out = self.channels + (not self.maximum)
         self.net = Canvas(self.actions, anchors, self.channels, out, width, layers)
 
     def step(self, before: Tensor, action: Tensor, points: Tensor) -> Tensor:
         """Pixels (B, N, C) at points (B or 1, N, 2) after an action (B, A), from those before it."""
-        after = self.net(before, action, self.imitates.anchors(action), points).sigmoid()
+        return self.mixed(before, self.net(before, action, self.imitates.anchors(action), points).sigmoid())
+
+    def mixed(self, before: Tensor, painted: Tensor) -> Tensor:
+        """Pixels (B, N, C) after a stroke, from those before it and what the network gives for them, (B, N, C or C + 1).
+
+        Where that is nothing, they stay as they are.
+        """
         if self.maximum:
-            return torch.maximum(after, before)
-        colour, covered = after[..., :-1], after[..., -1:]
+            return torch.maximum(painted, before)
+        colour, covered = painted[..., :-1], painted[..., -1:]
         return before + covered * (colour - before)
 
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
         height, width = canvas.shape[-2:]
-        points = pixel_centres(canvas) / torch.tensor([width, height], device=canvas.device)
         before = canvas.flatten(2).transpose(1, 2)
-        return self.step(before, action, points[None]).transpose(1, 2).reshape(canvas.shape)
+        if self.has_curves and canvas.device.type == "cpu":
+            after = self.mixed(before, self.near(canvas, action).flatten(2).transpose(1, 2))
+        else:
+            points = pixel_centres(canvas) / torch.tensor([width, height], device=canvas.device)
+            after = self.step(before, action, points[None])
+        return after.transpose(1, 2).reshape(canvas.shape)
+
+    def near(self, canvas: Tensor, action: Tensor) -> Tensor:
+        """What the network gives for the pixels near the curves of actions, (B, C or C + 1, H, W), and 0 elsewhere.
+
+        A curve covers a tenth of a canvas; a CPU need not look at the rest, for which the network says nothing anyway.
+        """
+        height, width = canvas.shape[-2:]
+        points, radius = self.imitates.curves(action).detach().flatten(1), self.imitates.widths(action).detach() / 2
+        curve, radius, _ = in_pixels(points, radius, radius, height, width)
+        blocks = Blocks(curve, radius, height, width, MARGIN * (height * width) ** 0.5)
+        action = action.index_select(0, blocks.item)
+        at = blocks.centres / torch.tensor([width, height])
+        return blocks.lay_out(self.net(blocks.of(canvas), action, self.imitates.anchors(action), at).sigmoid())
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """train/bce: binary cross-entropy between the imitation and the next canvas, at random pixels."""
