@@ -62,7 +62,7 @@ class CanvasNetwork(Painter):
         return self.mixed(before, self.net(before, action, self.imitates.anchors(action), points).sigmoid())
 
     def mixed(self, before: Tensor, painted: Tensor) -> Tensor:
-        """Pixels (B, N, C) after a stroke, from those before it and what the network gives for them, (B, N, C or C + 1).
+        """Pixels (B, N, C) after a stroke, from those before it and what the network gives, (B, N, C or C + 1).
 
         Where that is nothing, they stay as they are.
         """
