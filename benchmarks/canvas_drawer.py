@@ -1,8 +1,7 @@
-"""Canvas-Drawer on large images: python benchmarks/canvas_drawer.py speed | table RUNS | stops NAME
+"""Canvas-Drawer: python benchmarks/canvas_drawer.py speed | stops NAME
 
-speed: of drawing, each against a baseline in the same run. table: the paper's Table 2, of the training runs in a
-folder (one for each recipe canvas-drawer-sketches*, of equal length), into the method's README. stops: the error
-against the number of strokes of a drawer that knows when to stop, into the same README.
+speed: of drawing large images, each against a baseline in the same run. stops: the error against the number of strokes
+of a drawer that knows when to stop, into the method's README.
 """
 
 from __future__ import annotations
@@ -19,17 +18,8 @@ import datamodules
 import zoo
 from renderers.files import atomic_write
 from zoo.canvas_drawer import sliding
-from zoo.training.export import restore
 
 README = Path(__file__).parent.parent / "zoo" / "canvas_drawer" / "README.md"
-ROWS = [  # of Table 2: what, recipe, the paper's L2
-    ("10 steps, sliding, LSTM", "", 6953.90),
-    ("4 steps", "-4", 7460.81),
-    ("10 steps, no LSTM", "-nolstm", 10625.42),
-    ("no overlap", "-nooverlap", 9667.84),
-    ("fixed thickness", "-fixed", 18069.64),
-    ("hierarchical, 128² then 64²", "-hierarchical", None),
-]
 
 
 def one_at_a_time(function: Callable[[], object]) -> Callable[[], object]:
@@ -65,59 +55,15 @@ def speed() -> None:
         print(f"- 225 windows, order {order} ({cores}): {text}", flush=True)
 
 
-def put(name: str, lines: list[str]) -> None:
-    """Put lines between a pair of markers of the README."""
-    begin, end = f"<!-- {name}: written by `python benchmarks/canvas_drawer.py {name}` -->", f"<!-- end of {name} -->"
+def put(name: str, lines: list[str], command: str) -> None:
+    """Put lines between a pair of markers of the README, which names the command that writes them."""
+    begin, end = f"<!-- {name}: written by `python benchmarks/{command}` -->", f"<!-- end of {name} -->"
     text = README.read_text(encoding="utf-8")
     if text.count(begin) != 1 or text.count(end) != 1:
         raise ValueError(f"{README} needs one line {begin} and, after it, one line {end}")
     before, after = text.split(begin)[0], text.split(end)[1]
     atomic_write(README, "\n".join([before + begin, *lines, end + after]).encode())
     print(*lines, sep="\n")
-
-
-@torch.no_grad()
-def error(model: zoo.CanvasDrawer, data: datamodules.ImageNet) -> float:
-    """Mean squared error of the drawings, on the renderer itself, of the test images."""
-    errors = []
-    for batch in data.test_dataloader():
-        image = data.on_after_batch_transfer(batch, 0)["image"]
-        drawn = [window for found, _ in model.slide(image, model.exact) for window in found]
-        errors.append((sliding.picture(drawn, model.exact, 1, (512, 512)) - image).square().mean().item())
-    return sum(errors) / len(errors)
-
-
-def table(runs: Path) -> None:
-    data = datamodules.ImageNet(archive="imagenet-sample.zip", lines=True, image_size=512, batch_size=1)
-    data.setup("test")
-    measured = {}
-    for _, name, _ in ROWS:
-        found = sorted((runs / f"canvas-drawer-sketches{name}").rglob("last.ckpt"))
-        if found:
-            model = restore(found[-1]).eval()
-            measured[name] = error(model, data), model.steps_trained
-            print(name or "the first", *measured[name], flush=True)
-    first = measured[""][0]
-    lines = [
-        "| 512² sketches | paper's L2 | its ratio | mse here | ratio here | training steps |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for what, name, paper in ROWS:
-        theirs = f"{paper:.2f} | {paper / ROWS[0][2]:.3f}" if paper else "– | –"
-        ours = (
-            f"{measured[name][0]:.4f} | {measured[name][0] / first:.3f} | {measured[name][1]:,}"
-            if name in measured
-            else "– | – | –"
-        )
-        lines.append(f"| {what} | {theirs} | {ours} |")
-    put(
-        "table",
-        [
-            *lines,
-            "",
-            f"The mean of the {len(data.datasets['test'])} test images of the ImageNet sample, as line drawings.",
-        ],
-    )
 
 
 @torch.no_grad()
@@ -144,14 +90,12 @@ def stops(name: str) -> None:
     lines.append(
         f"| {sum(k * float(row[0]) for k, row in enumerate(sums)) / n:.2f} (mean) | {n:.0f} | {total / n:.5f} | |"
     )
-    put("stops", lines)
+    put("stops", lines, "canvas_drawer.py stops")
 
 
 if __name__ == "__main__":
     start = time.perf_counter()
-    command = {"speed": speed, "table": lambda runs: table(Path(runs)), "stops": stops}.get(
-        sys.argv[1] if len(sys.argv) > 1 else ""
-    )
+    command = {"speed": speed, "stops": stops}.get(sys.argv[1] if len(sys.argv) > 1 else "")
     if command is None:
         sys.exit(__doc__)
     command(*sys.argv[2:])
