@@ -190,10 +190,10 @@ def test_a_killed_process_ends_the_run(drawer, photos, tmp_path, capsys):
             time.sleep(0.01)
         os.kill(children[0].pid, 9)
 
-    killer = threading.Thread(target=kill)
+    killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     assert run("draw", photos, "--model", drawer, "--out", out / "{name}.svg", "--jobs", 2) == 1
-    killer.join()
+    killer.join(60)
     assert "a drawing process was killed" in (text := capsys.readouterr().err)
     assert "--skip-existing" in text
     assert multiprocessing.active_children() == []

@@ -4,13 +4,13 @@ import errno
 import gzip
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 from methods import QUIET, images, sketches
+from processes import run_group
 
 import datamodules
 import zoo
@@ -269,7 +269,7 @@ def test_two_processes_one_of_them_killed(of_images, tmp_path, capsys):
     options = [*QUIET, *args, f"--init_from={start}", *of_images[2:]]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
     command = [*launch, str(tmp_path / "killed.py"), "predict", *options]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    done = run_group(command, cwd=ROOT, env=environment)
     assert done.returncode != 0
     assert "SIGKILL" in done.stderr
     before = shards(out)

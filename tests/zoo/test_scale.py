@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 import torch
 from ddp_worker import PREDICTED
 from methods import METHODS, QUIET, images
+from processes import free_port, run_group
 from pytorch_lightning import Trainer
 
 import zoo
@@ -30,7 +30,7 @@ def two_processes(tmp_path_factory):
     out = tmp_path_factory.mktemp("ddp")
     worker = [str(Path(__file__).parent / "ddp_worker.py"), str(out), "2"]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *worker]
-    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    done = run_group(command, cwd=ROOT, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr[-3000:]
     return {run: [torch.load(out / f"{run}-rank{rank}.pt") for rank in (0, 1)] for run in RUNS} | {"out": out}
 
@@ -144,7 +144,7 @@ def slurm(tmp_path, tasks):
         "NTASKS": tasks,
         "NTASKS_PER_NODE": tasks,
         "NNODES": 1,
-        "JOB_ID": 40000 + os.getpid() % 9000,
+        "JOB_ID": 40000 + free_port(15000, 24000) - 15000,  # from which Lightning makes the port
         "JOB_NAME": "zoo",
     }
     names |= {"PROCID": 0, "LOCALID": 0, "NODEID": 0, "NODELIST": "127.0.0.1"}
@@ -156,7 +156,7 @@ def test_the_slurm_script_that_trains(tmp_path):
     """Two tasks train one model: half the batches each, one checkpoint."""
     options = [*QUIET, "--trainer.max_epochs=1", "--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}"]
     command = ["bash", "docs/train.slurm", *options, *METHODS["CanvasDrawer"](tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env=slurm(tmp_path, 2), capture_output=True, text=True, timeout=240)
+    done = run_group(command, cwd=ROOT, env=slurm(tmp_path, 2))
     assert done.returncode == 0, done.stderr[-3000:]
     assert "MEMBER: 2/2" in done.stderr
     saved = list(tmp_path.rglob("*.ckpt"))
@@ -170,7 +170,7 @@ def test_the_slurm_script_that_predicts(tmp_path):
     data = ["--data", "ImageFolder", f"--data.root={root}", "--data.image_size=16"]
     options = [*QUIET, "--trainer.logger=false", f"--out={tmp_path / 'drawings'}", "--shard=4", *data]
     command = ["bash", "docs/predict.slurm", f"--init_from={start}", *options]
-    done = subprocess.run(command, cwd=ROOT, env=slurm(tmp_path, 2), capture_output=True, text=True, timeout=240)
+    done = run_group(command, cwd=ROOT, env=slurm(tmp_path, 2))
     assert done.returncode == 0, done.stderr[-3000:]
     assert "MEMBER: 2/2" in done.stderr
     assert [name for name, _ in read_drawings(tmp_path / "drawings")] == [f"{i:03}.png" for i in range(9)]

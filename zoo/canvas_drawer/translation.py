@@ -14,6 +14,7 @@ from datamodules.floorplans import COLOURS, ROOMS, SMALL, Room, boxes_in
 from renderers import ActionSpace, Box, Drawing
 from renderers.colour import colours, rgb_to_lab
 
+CORE = 0.9  # of the brightest: the middle of a line, without its edges
 GRID = 64  # cells along a plan's sides, on which boxes are compared
 
 
@@ -25,7 +26,9 @@ def nearest(rgb: Tensor, palette: Tensor) -> Tensor:
 class ClassColours(Metric):
     """``class_colour``: the share of drawings whose colour is nearest to that of their label in the palette.
 
-    The colour is the mean of the pixels more than half as bright as the brightest. A drawing of nothing is wrong.
+    The colour is the mean of the pixels almost as bright as the brightest: at the edges of a line colour fades into the
+    paper, so that with them a pale digit in the right colour may be nearest to a darker one. A drawing of nothing is
+    wrong.
     """
 
     right: Tensor
@@ -39,7 +42,7 @@ class ClassColours(Metric):
     def update(self, strokes: Tensor, drawn: Tensor, batch: dict[str, Tensor], actions: ActionSpace) -> None:
         bright = drawn.amax(1)
         most = bright.amax((1, 2), keepdim=True)
-        core = (bright >= 0.5 * most)[:, None]
+        core = (bright >= CORE * most)[:, None]
         colour = (drawn * core).sum((2, 3)) / core.sum((2, 3))
         right = (nearest(colour, batch["palette"]) == batch["label"]) & (most.flatten() > 0.1)
         self.right += right.sum()
