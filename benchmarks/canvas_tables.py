@@ -93,10 +93,14 @@ SHORT = ["--trainer.check_val_every_n_epoch=1000", "--trainer.callbacks.every_n_
 def runs() -> dict[str, Run]:
     """All trainings by name, in an order in which each finds its start."""
     found = {}
-    for way, options in WAYS.items():
+    for k, row in enumerate(FIRST):
+        options = ["--model.distance.share=1.0", "--trainer.max_steps=2000"]
+        found[f"table1-start-{k}"] = Run("canvas-drawer-mnist", [*row.options, *options])
+    for way in WAYS:
         for k, row in enumerate(FIRST):
-            steps = ["--data.batch_size=16", "--trainer.max_steps=1800"]
-            found[f"table1-{way}-{k}"] = Run("canvas-drawer-mnist-canvas", [*options, *row.options, *steps])
+            steps = ["--model.distance=null", "--model.lr=7.0e-4", "--trainer.max_steps=600"]
+            options = [*WAYS[way], *row.options, *steps]
+            found[f"table1-{way}-{k}"] = Run("canvas-drawer-mnist-canvas", options, f"table1-start-{k}")
     for k, (name, options) in enumerate(SIGNAL.items()):
         found[f"signal-{k}"] = Run("canvas-drawer-omniglot", ["--trainer.max_steps=2000", *options])
         assert name
@@ -230,7 +234,7 @@ if __name__ == "__main__":
         write(args.runs)
     for name, run in runs().items():
         wanted = not args.names or any(name.startswith(n) for n in args.names)
-        starts = run.start or "table2-start" not in name
+        starts = run.start or "-start-" not in name
         if args.command == "train" and wanted and starts:
             if run.start:
                 train(run.start, runs()[run.start], args.runs)

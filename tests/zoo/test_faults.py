@@ -54,6 +54,17 @@ def test_a_run_resumed_in_mid_epoch_goes_on_as_if_nothing_had_been(method, tmp_p
             assert torch.equal(weights[key], value), (step, key)
 
 
+def test_a_run_is_resumed_with_the_same_words(tmp_path):
+    """Also where null for a group's field is among them, which reaches us as the text "None"."""
+    options = [*METHODS["CanvasDrawer"](tmp_path), "--model.teaching.teacher=null"]
+    fit(tmp_path / "begun", *options, "--trainer.max_steps=2")
+    (last,) = (tmp_path / "begun").rglob("*.ckpt")
+    resumed = fit(tmp_path / "resumed", *options, "--trainer.max_steps=3", f"--ckpt_path={last}")
+    assert resumed.trainer.global_step == 3
+    with pytest.raises(ValueError, match=r"resumes a run with teaching\.teacher=None \(asked: canvas-drawer-mnist\)"):
+        fit(tmp_path, *options[:-1], "--model.teaching.teacher=canvas-drawer-mnist", f"--ckpt_path={last}")
+
+
 def test_a_checkpoint_is_whole_or_not_at_all(tmp_path):
     """Killed while it is being written: the one before is still there, and nothing else that ends in .ckpt."""
     path = tmp_path / "last.ckpt"

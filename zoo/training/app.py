@@ -55,7 +55,8 @@ class CLI(LightningCLI):
         super().parse_arguments(parser, args)
         config = self.config[self.config["subcommand"]]
         model = config.get("model") or {}
-        self.asked = dict(model.get("init_args") or {})
+        # null for a group's field reaches us as the text "None"
+        self.asked = {k: None if v == "None" else v for k, v in (model.get("init_args") or {}).items()}
         name = str(model.get("class_path")).rsplit(".", 1)[-1]
         self.defaults = defaults(method_class(name)) if name in classes() else {}
         weights, ckpt = config.get("init_from"), config.get("ckpt_path")
