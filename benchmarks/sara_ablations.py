@@ -1,6 +1,6 @@
 """SARA's ablations, small and of equal length: what each part of the paper's algorithm is worth.
 
-ZOO_DATA=… OMP_NUM_THREADS=1 python benchmarks/sara_ablations.py --updates 2000 --out runs/sara_ablations [--only NAME…]
+ZOO_DATA=… OMP_NUM_THREADS=1 python benchmarks/sara_ablations.py --updates 1000 --out runs/sara_ablations [--only NAME…]
 python benchmarks/sara_ablations.py --table --out runs/sara_ablations
 
 The first trains what is not there yet, each run in a folder of its own: interrupted, it goes on where it was. Each is
@@ -31,9 +31,9 @@ from zoo.training.export import export, restore
 ROOT = Path(__file__).parent.parent
 RECIPE = ROOT / "zoo" / "recipes" / "sara-celeba-ddpg.yaml"
 README, PLOT = ROOT / "zoo" / "sara" / "README.md", ROOT / "docs" / "sara_ablations.svg"
-ROUND = 25  # updates between episodes
+ROUND = 50  # updates between episodes
 BATCH = 16
-FACES = 256  # of the test set
+FACES = 128  # of the test set
 SMALL = {"width": 0.25, "lr": 1e-3}
 LEARNING = {"tau": 0.01}
 ROUNDS = {"updates": ROUND, "batch": BATCH, "episodes": 64, "warmup": 1}
@@ -84,6 +84,7 @@ def config(name: str, updates: int, out: Path) -> Settings:
     settings["trainer"] |= {
         "max_steps": updates,
         "val_check_interval": max(1, updates // ROUND // 10),
+        "limit_val_batches": 1,
         "num_sanity_val_steps": 0,
         "enable_progress_bar": False,
         "enable_model_summary": False,
@@ -158,6 +159,7 @@ def table(results: dict[str, Settings]) -> list[str]:
     lines += ["| --- | --- | --- |"]
     for says, names in ORDERS:
         lines.append(f"| {says} | " + " | ".join(verdict(names, errors) for errors in protocols.values()) + " |")
+    lines += ["", "![validation error by updates](../../docs/sara_ablations.svg)"]
     lines += ["", f"{FACES} test faces at 64²; a quarter of the width, batches of {BATCH}, one seed each"]
     lines[-1] += "; the two seeds of `base` say how much chance there is." if "seed-1" in results else "."
     return lines
@@ -176,7 +178,7 @@ def write(out: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--updates", type=int, default=2000)
+    parser.add_argument("--updates", type=int, default=1000)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", nargs="+", choices=list(RUNS), default=list(RUNS), metavar="NAME")
     parser.add_argument("--table", action="store_true")
