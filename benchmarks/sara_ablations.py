@@ -83,8 +83,7 @@ def config(name: str, updates: int, out: Path) -> Settings:
     settings["seed_everything"] = int(name == "seed-1")
     settings["trainer"] |= {
         "max_steps": updates,
-        "val_check_interval": max(1, updates // ROUND // 10),
-        "limit_val_batches": 1,
+        "val_check_interval": max(1, updates // ROUND // 7),
         "num_sanity_val_steps": 0,
         "enable_progress_bar": False,
         "enable_model_summary": False,
