@@ -19,6 +19,18 @@ Normed = Callable[[int, int, int, int], nn.Module]
 Activation = Callable[[], nn.Module]
 
 
+def channels_last(images: Tensor) -> Tensor:
+    """The same images, channel by channel in memory: convolutions of few channels take two thirds of the time so."""
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+class Unflatten(nn.Unflatten):
+    """From vectors to maps, :func:`channels_last`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return channels_last(super().forward(input))
+
+
 class Rasteriser(nn.Module):
     """The neural renderer (§4.2, figure 12): from the shape columns of a stroke to its opacity.
 
@@ -44,7 +56,7 @@ class Rasteriser(nn.Module):
             )
         hidden = [GRID * GRID * c // 8, GRID * GRID * c // 4, GRID * GRID * c // 2, GRID * GRID * c]
         layers: list[nn.Module] = [m for i, o in pairwise([inputs, *hidden]) for m in (nn.Linear(i, o), nn.ReLU())]
-        layers.append(nn.Unflatten(1, (c, GRID, GRID)))
+        layers.append(Unflatten(1, (c, GRID, GRID)))
         for side in [GRID << k for k in range((size // GRID).bit_length() - 1)]:
             out = 4 if 2 * side == size else 2 * c
             layers += [
@@ -127,7 +139,7 @@ def planes(images: list[Tensor], progress: Tensor) -> Tensor:
         (B, channels in all + 3, S, S): the images, the progress, and two planes of coordinates.
     """
     over = progress.view(-1, 1, 1, 1).expand_as(images[0][:, :1])
-    return torch.cat([*images, over, coordinates(images[0])], 1)
+    return channels_last(torch.cat([*images, over, coordinates(images[0])], 1))
 
 
 class Actor(nn.Module):
@@ -196,7 +208,7 @@ class Discriminator(nn.Module):
 
     def forward(self, target: Tensor, image: Tensor) -> Tensor:
         """(B, 3, S, S) twice -> (B,)."""
-        return self.net(torch.cat([target, image], 1)).mean((1, 2, 3))
+        return self.net(channels_last(torch.cat([target, image], 1))).mean((1, 2, 3))
 
 
 def folded(net: Actor) -> Actor:
