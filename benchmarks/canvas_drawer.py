@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from markers import put
 from run import best
 
 import datamodules
 import zoo
-from renderers.files import atomic_write
 from zoo.canvas_drawer import sliding
 
 README = Path(__file__).parent.parent / "zoo" / "canvas_drawer" / "README.md"
@@ -55,17 +55,6 @@ def speed() -> None:
         print(f"- 225 windows, order {order} ({cores}): {text}", flush=True)
 
 
-def put(name: str, lines: list[str], command: str) -> None:
-    """Put lines between a pair of markers of the README, which names the command that writes them."""
-    begin, end = f"<!-- {name}: written by `python benchmarks/{command}` -->", f"<!-- end of {name} -->"
-    text = README.read_text(encoding="utf-8")
-    if text.count(begin) != 1 or text.count(end) != 1:
-        raise ValueError(f"{README} needs one line {begin} and, after it, one line {end}")
-    before, after = text.split(begin)[0], text.split(end)[1]
-    atomic_write(README, "\n".join([before + begin, *lines, end + after]).encode())
-    print(*lines, sep="\n")
-
-
 @torch.no_grad()
 def stops(name: str) -> None:
     model = zoo.load(name)
@@ -90,7 +79,8 @@ def stops(name: str) -> None:
     lines.append(
         f"| {sum(k * float(row[0]) for k, row in enumerate(sums)) / n:.2f} (mean) | {n:.0f} | {total / n:.5f} | |"
     )
-    put("stops", lines, "canvas_drawer.py stops")
+    put(README, "stops", "python benchmarks/canvas_drawer.py stops", lines)
+    print(*lines, sep="\n")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from canvas_drawer import put
+from markers import put
 
 from datamodules import DataModule
 from zoo.canvas_drawer import CanvasDrawer
@@ -36,6 +36,10 @@ KINDS = {  # of large drawings: what they are, how they are trained on, the test
         {"class": "LineArt", "edge": 3.0, "width": 0.01, "widths": (0.006, 0.016), "image_size": 512},
     ),
 }
+
+
+README = Path(__file__).parent.parent / "zoo" / "canvas_drawer" / "README.md"
+COMMAND = "python benchmarks/canvas_tables.py write"
 
 
 class Run(NamedTuple):
@@ -202,7 +206,7 @@ def write(folder: Path) -> None:
     for k, row in enumerate(FIRST):
         theirs = f"{row.paper:.2f} | {ratio([r.paper for r in FIRST], k).split('| ')[1]}"
         lines.append(f"| {row.what} | {theirs} | {ratio(ways['canvas'], k, 5)} | {ratio(ways['smooth'], k, 5)} |")
-    put("table1", lines, "canvas_tables.py write")
+    put(README, "table1", COMMAND, lines)
 
     kinds = {kind: column(f"table2-{kind}", len(SECOND), ORDERS[0]) for kind in KINDS}
     lines = [
@@ -216,12 +220,12 @@ def write(folder: Path) -> None:
         first = {kind: [*column(f"table2-{kind}", 1, ORDERS[0]), *column(f"table2-{kind}", 1, order)] for kind in KINDS}
         ours = f"{ratio(first['photos'], 1)} | {ratio(first['icons'], 1)}"
         lines.append(f"| the first, drawn in the order `{order}` | – | – | {ours} |")
-    put("table2", lines, "canvas_tables.py write")
+    put(README, "table2", COMMAND, lines)
 
     signal = column("signal", len(SIGNAL), "test/mse")
     lines = ["| left out | new alphabets: mse | ratio |", "| --- | ---: | ---: |"]
     lines += [f"| {name} | {ratio(signal, k)} |" for k, name in enumerate(SIGNAL)]
-    put("signal", lines, "canvas_tables.py write")
+    put(README, "signal", COMMAND, lines)
 
 
 if __name__ == "__main__":
