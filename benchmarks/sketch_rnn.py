@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -100,9 +99,7 @@ def cell_step(kind: str, compiled: bool, steps: int = 50, batch: int = 100, hidd
     x = torch.randn(steps, batch, 133, device=DEVICE)
     fused, cell = CELLS["lstm"](133, hidden).to(DEVICE).train(), CELLS[kind](133, hidden, 0.9).to(DEVICE).train()
     if compiled:
-        cells: list[Any] = [m for m in cell.modules() if isinstance(m, Cell)]
-        for c in cells:
-            c.step = torch.compile(c.step, dynamic=False)
+        cell.compile_step()
 
     def run(c: Cell) -> None:
         with torch.autocast(DEVICE, torch.bfloat16):

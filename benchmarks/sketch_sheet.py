@@ -56,18 +56,24 @@ def rows(name: str, columns: int) -> list[tuple[str, list[Drawing]]]:
     return captioned
 
 
+def sheet(captioned: list[tuple[str, list[Drawing]]], columns: int, side: int = SIDE) -> Image.Image:
+    """A picture of rows of drawings, each below its caption."""
+    picture = Image.new("L", (columns * side, len(captioned) * (side + CAPTION)), 255)
+    draw = ImageDraw.Draw(picture)
+    for i, (caption, drawings) in enumerate(captioned):
+        top = i * (side + CAPTION)
+        draw.text((4, top + 3), caption, fill=90, font=ImageFont.load_default(12))
+        for j, drawing in enumerate(drawings):
+            picture.paste(to_image(renderers.grid([drawing]).render(side)), (j * side, top + CAPTION))
+    return picture
+
+
 def main(out: str, columns: int, names: list[str]) -> None:
     captioned = []
     for name, _, picked in (n.partition("=") for n in names):
         every = rows(name, columns)
         captioned += [every[int(i)] for i in picked.split(",")] if picked else every
-    sheet = Image.new("L", (columns * SIDE, len(captioned) * (SIDE + CAPTION)), 255)
-    draw = ImageDraw.Draw(sheet)
-    for i, (caption, drawings) in enumerate(captioned):
-        draw.text((4, i * (SIDE + CAPTION) + 3), caption, fill=90, font=ImageFont.load_default(12))
-        for j, drawing in enumerate(drawings):
-            sheet.paste(to_image(renderers.grid([drawing]).render(SIDE)), (j * SIDE, i * (SIDE + CAPTION) + CAPTION))
-    sheet.save(out)
+    sheet(captioned, columns).save(out)
 
 
 if __name__ == "__main__":

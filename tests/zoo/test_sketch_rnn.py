@@ -6,7 +6,9 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import sketch_figures
 import torch
+from PIL import Image
 from tiny_files import sketches, write_sketches
 
 import datamodules
@@ -15,6 +17,7 @@ from datamodules.quickdraw_classes import CLASSES
 from datamodules.sketch_files import from_drawing, to_drawing
 from datamodules.sketches import pad
 from renderers import Drawing
+from zoo.checkpoints.loading import save
 from zoo.checkpoints.methods import arguments
 from zoo.cli.main import main
 from zoo.sketch_rnn import networks
@@ -22,6 +25,7 @@ from zoo.sketch_rnn.inputs import between, on_page, stroke3
 from zoo.sketch_rnn.mixture import Mixture, kl, reconstruction
 from zoo.sketch_rnn.networks import LSTM, Decoder, Encoder, HyperLSTM, LayerNormLSTM
 from zoo.sketch_rnn.options import KL, Decay, Measured, Network
+from zoo.sketch_rnn.shared import Shared
 
 SIZES = {"encoder_size": 12, "decoder_size": 16, "z_size": 4, "mixtures": 3}
 
@@ -224,7 +228,7 @@ def test_layer_norm_lstm_is_its_scalar_form():
     x, h, c = torch.randn(3), torch.randn(4), torch.randn(4)
     gates = [a + b for a, b in zip(times(cell.w_x, x.tolist()), times(cell.w_h, h.tolist()), strict=True)]
     expected = slow_gates(cell.norms, gates, c.tolist(), 4)
-    got = cell.step(cell.project(x[None]), (h[None], c[None]))
+    got = cell.step(cell.project(x[None]), (h[None], c[None]), *cell.weights())
     for a, b in zip(got, expected, strict=True):
         assert a[0].tolist() == pytest.approx(b, rel=1e-4, abs=1e-5)
 
@@ -250,7 +254,7 @@ def test_hyper_lstm_is_its_scalar_form():
             )
             gates.append(dx * wx[gate * n + j] + dh * wh[gate * n + j] + db + cell.bias[gate * n + j].item())
     expected = slow_gates(cell.norms, gates, c.tolist(), n)
-    got = cell.step(cell.project(x[None]), (h[None], c[None], sh[None], sc[None]))
+    got = cell.step(cell.project(x[None]), (h[None], c[None], sh[None], sc[None]), *cell.weights())
     for a, b in zip(got, (*expected, new_sh, new_sc), strict=True):
         assert a[0].tolist() == pytest.approx(b, rel=1e-4, abs=1e-5)
 
@@ -286,6 +290,7 @@ def test_recurrent_dropout_loses_no_memory(make):
     state = cell.step(
         cell.project(torch.randn(1, 1, 3))[0],
         tuple(c if k == 1 else torch.zeros(1, s) for k, s in enumerate(cell.state_sizes)),
+        *cell.weights(),
     )
     assert (state[1] > 0.2).all()
     drops = torch.stack(
@@ -294,6 +299,45 @@ def test_recurrent_dropout_loses_no_memory(make):
     assert drops == pytest.approx(0.5, abs=0.03)
     kept = networks.Cell.candidate(cell.eval(), torch.ones(5))
     torch.testing.assert_close(kept, torch.tanh(torch.ones(5)))
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("make", [LSTM, LayerNormLSTM, HyperLSTM])
+def test_shared_weights_have_the_gradients_of_autograd(make, bf16):
+    """Of a pass whose steps share their weights, against one where each multiplies by the weights themselves."""
+    torch.manual_seed(0)
+    cell, x = make(5, 6, 0.8).train(), torch.randn(7, 3, 5)
+    with torch.no_grad():
+        for p in cell.parameters():
+            p += 0.1 * torch.randn_like(p)
+
+    def gradients(plain):
+        cell.compiled = plain  # as of cells whose steps are compiled
+        cell.zero_grad()
+        torch.manual_seed(1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16, cache_enabled=False):
+            outputs = networks.Cell.forward(cell, x)[0]
+        outputs.float().square().sum().backward()
+        return outputs, {name: p.grad.clone() for name, p in cell.named_parameters() if p.grad is not None}
+
+    (slow, expected), (fast, got) = gradients(True), gradients(False)
+    torch.testing.assert_close(fast, slow)
+    assert set(got) == set(expected)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(got[name], gradient, atol=2e-2 if bf16 else 1e-5, rtol=2e-2 if bf16 else 1e-4)
+
+
+def test_a_shared_weight_is_released_after_its_pass_and_may_be_passed_again():
+    weight = torch.randn(3, 4, requires_grad=True)
+    for _ in range(2):
+        weight.grad = None
+        shared = Shared(weight)
+        x = torch.randn(2, 3, requires_grad=True)
+        (x @ shared + (2 * x) @ shared).sum().backward()
+        torch.testing.assert_close(weight.grad, (3 * x.detach()).sum(0)[:, None].expand(3, 4))
+        torch.testing.assert_close(x.grad, 3 * weight.detach().sum(1).expand(2, 3))
+        assert not shared.terms
+    Shared(weight).weight.sum().detach()  # nothing goes backward: nothing is left
 
 
 @pytest.mark.parametrize("make", [LSTM, LayerNormLSTM, HyperLSTM])
@@ -369,6 +413,15 @@ def test_learning_rate_falls_to_its_floor():
     for step in (0, 1, 50):
         expected = (1e-3 - 1e-5) * 0.9**step + 1e-5
         assert schedule.lr_lambdas[0](step) * 1e-3 == pytest.approx(expected, rel=1e-6)
+
+
+def test_learning_rate_falls_by_half_a_cosine():
+    model = tiny(lr=1e-3, decay={"lr_min": 1e-5, "over": 40})
+    schedule = model.configure_optimizers()["lr_scheduler"]["scheduler"]
+    rates = [schedule.lr_lambdas[0](step) * 1e-3 for step in (0, 10, 20, 40, 50)]
+    half = (1e-3 - 1e-5) / 2
+    expected = [1e-3, 1e-5 + half * (1 + 2**-0.5), 1e-5 + half, 1e-5, 1e-5]
+    assert rates == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "layer_norm", "hyper"])
@@ -928,3 +981,38 @@ def test_commands_need_a_sketch_rnn(zoo_list, tmp_path, capsys):
 def test_from_drawing_keeps_the_order_of_strokes(ends):
     sketch = from_drawing(ends[0])
     assert sketch[0, :2].tolist() == [0, 0]
+
+
+def test_the_figures_of_the_paper_by_one_command(tmp_path, monkeypatch):
+    """Figures 4 and 6: trained, drawn, written; a second call trains nothing."""
+    write_sketches(tmp_path / "set.npz", n=110)
+    save(tiny(n_max=24), tmp_path / "start", "start")
+    readme = tmp_path / "README.md"
+    begin, end = "<!-- weights: written by `python benchmarks/sketch_figures.py` -->", "<!-- end of weights -->"
+    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    options = {"weights": ["1", "0.25"], "steps": ["2"], "start": [f"{tmp_path}/start"]}
+    options |= {"runs": [f"{tmp_path}/runs"], "docs": [f"{tmp_path}"], "readme": [f"{readme}"]}
+    options |= {"source": [f"{tmp_path}/set.npz"]}
+    monkeypatch.setattr("sys.argv", ["sketch_figures.py", *(a for k, v in options.items() for a in [f"--{k}", *v])])
+    monkeypatch.setattr(sketch_figures.subprocess, "run", lambda args, check: main(list(map(str, args[3:]))))
+    sketch_figures.main()
+    text = readme.read_text()
+    assert text.startswith(f"before\n{begin}")
+    assert text.endswith(f"{end}\nafter\n")
+    assert "| 0.25 |" in text
+    assert "old" not in text
+    for name in ("sketch_tradeoff", "sketch_figures"):
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert np.asarray(picture.convert("L")).min() < 128
+    monkeypatch.setattr(sketch_figures.subprocess, "run", lambda args, check: pytest.fail("trained again"))
+    sketch_figures.main()
+    assert readme.read_text() == text
+
+
+def test_two_starts_are_refused(tmp_path, capsys):
+    """A recipe's start_from would replace the decoder of the weights that --init_from names."""
+    write_sketches(tmp_path / "set.npz")
+    save(tiny(), tmp_path / "start", "start")
+    args = ["fit", "--config", "sketchrnn-kanji", f"--init_from={tmp_path}/start", "--trainer.fast_dev_run=true"]
+    assert main([*args, f"--data.sources=[{tmp_path}/set.npz]", "--trainer.logger=false"]) == 1
+    assert "--model.start_from null" in capsys.readouterr().err

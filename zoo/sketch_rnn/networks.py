@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.sketch_rnn.shared import Shared
+
 State = tuple[Tensor, ...]
 
 
@@ -33,7 +35,7 @@ class Cell(nn.Module):
 
     def __init__(self, inputs: int, hidden: int, keep: float):
         super().__init__()
-        self.hidden, self.keep = hidden, keep
+        self.hidden, self.keep, self.compiled = hidden, keep, False
         self.state_sizes: tuple[int, ...] = (hidden, hidden)
 
     def start(self, x: Tensor) -> State:
@@ -52,8 +54,22 @@ class Cell(nn.Module):
         """W_x (gates, inputs), and a bias if there is one."""
 
     @abstractmethod
-    def step(self, x: Tensor, state: State) -> State:
-        """The next state, of one step x (B, gates) of what :meth:`project` returns."""
+    def weights(self) -> tuple[Tensor, ...]:
+        """What each step multiplies by, each (…, inputs, outputs)."""
+
+    @abstractmethod
+    def step(self, x: Tensor, state: State, *weights: Any) -> State:
+        """The next state.
+
+        Args:
+            x: (B, gates), one step of what :meth:`project` returns.
+            state: The one before.
+            weights: Those of :meth:`weights`, or the same ones :class:`Shared` by the steps of a pass.
+        """
+
+    def compile_step(self) -> None:
+        """Steps go through torch.compile from now on."""
+        self.compiled, self.step = True, torch.compile(self.step, dynamic=False)  # type: ignore[method-assign]
 
     def forward(self, x: Tensor, state: State | None = None, z: Tensor | None = None) -> tuple[Tensor, State]:
         """Outputs (T, B, hidden) for inputs [x; z], and the last state.
@@ -64,9 +80,12 @@ class Cell(nn.Module):
             z: (B, ·), the same at each step, if there is one.
         """
         state = self.start(x) if state is None else state
+        weights: tuple[Any, ...] = self.weights()
+        if torch.is_grad_enabled() and not self.compiled:
+            weights = tuple(map(Shared, weights))
         outputs = []
         for projected in self.project(x, z).unbind(0):
-            state = self.step(projected, state)
+            state = self.step(projected, state, *weights)
             outputs.append(state[0])
         return torch.stack(outputs), state
 
@@ -94,9 +113,12 @@ class LSTM(Cell):
     def input_weights(self) -> tuple[Tensor, Tensor | None]:
         return self.fused.weight_ih_l0, self.fused.bias_ih_l0 + self.fused.bias_hh_l0
 
-    def step(self, x: Tensor, state: State) -> State:
-        h, c = state
-        i, f, g, o = (x + F.linear(h, self.fused.weight_hh_l0)).chunk(4, -1)
+    def weights(self) -> tuple[Tensor, ...]:
+        return (self.fused.weight_hh_l0.T,)
+
+    def step(self, x: Tensor, state: State, *weights: Any) -> State:
+        (h, c), (w_h,) = state, weights
+        i, f, g, o = (x + h @ w_h).chunk(4, -1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * self.candidate(g)
         return torch.sigmoid(o) * torch.tanh(c), c
 
@@ -125,13 +147,16 @@ class LayerNormLSTM(Cell):
     def input_weights(self) -> tuple[Tensor, Tensor | None]:
         return self.w_x, None
 
-    def step(self, x: Tensor, state: State) -> State:
-        h, c = state
-        return self.norms(x + F.linear(h, self.w_h), c, self.candidate)
+    def weights(self) -> tuple[Tensor, ...]:
+        return (self.w_h.T,)
+
+    def step(self, x: Tensor, state: State, *weights: Any) -> State:
+        (h, c), (w_h,) = state, weights
+        return self.norms(gates_first(x + h @ w_h), c, self.candidate)
 
 
 class GateNorms(nn.Module):
-    """The rest of a layer-normalised step: gates (B, 4 * hidden) and c (B, hidden) to the next h and c.
+    """The rest of a layer-normalised step: gates (4, B, hidden) and c (B, hidden) to the next h and c.
 
     Args:
         hidden: Units.
@@ -143,8 +168,8 @@ class GateNorms(nn.Module):
         self.cell = nn.LayerNorm(hidden, eps=1e-3)
 
     def forward(self, gates: Tensor, c: Tensor, candidate: Callable[[Tensor], Tensor]) -> State:
-        normal = F.layer_norm(gates.unflatten(-1, self.gain.shape), self.gain.shape[1:], eps=1e-3)
-        i, f, g, o = (normal * self.gain + self.bias).unbind(-2)
+        size, affine = self.gain.shape[1:], zip(gates, self.gain, self.bias, strict=True)
+        i, f, g, o = (F.layer_norm(gate, size, gain, bias, 1e-3) for gate, gain, bias in affine)
         c = torch.sigmoid(f + 1) * c + torch.sigmoid(i) * candidate(g)
         return torch.sigmoid(o) * torch.tanh(self.cell(c)), c
 
@@ -187,16 +212,26 @@ class HyperLSTM(Cell):
     def input_weights(self) -> tuple[Tensor, Tensor | None]:
         return self.w_x, None
 
-    def step(self, x: Tensor, state: State) -> State:
-        h, c, small_h, small_c = state
+    def weights(self) -> tuple[Tensor, ...]:
+        return self.w_h.T, self.w_small.T, self.embed.weight.T, *self.unfold.chunk(3)
+
+    def step(self, x: Tensor, state: State, *weights: Any) -> State:
+        (h, c, small_h, small_c), (w_h, w_small, embed, *unfold) = state, weights
         sizes = (4 * small_h.shape[-1], 4 * self.hidden)
-        (small_x, x), (small, recurrent) = x.split(sizes, -1), F.linear(h, self.w_h).split(sizes, -1)
-        small_h, small_c = self.small_norms(small_x + small + F.linear(small_h, self.w_small), small_c, self.candidate)
-        embedded = self.embed(small_h).unflatten(-1, (12, -1)).transpose(0, 1)
-        factors = torch.bmm(embedded, self.unfold.to(embedded.dtype)).transpose(0, 1).flatten(1)
-        scale_x, scale_h, shift = factors.chunk(3, -1)
-        h, c = self.norms(scale_x * x + scale_h * recurrent + shift + self.bias, c, self.candidate)
+        (small_x, x), (small, recurrent) = (v.split(sizes, -1) for v in (x, h @ w_h))
+        small = gates_first(small_x + small + small_h @ w_small)
+        small_h, small_c = self.small_norms(small, small_c, self.candidate)
+        embedded = (small_h @ embed + self.embed.bias).unflatten(-1, (12, -1)).transpose(0, 1).chunk(3)
+        scale_x, scale_h, shift = (e @ u for e, u in zip(embedded, unfold, strict=True))  # (4, B, hidden) each
+        gates = shift + self.bias.view(4, 1, -1)
+        gates = torch.addcmul(gates, scale_h, gates_first(recurrent)).addcmul(scale_x, gates_first(x))
+        h, c = self.norms(gates, c, self.candidate)
         return h, c, small_h, small_c
+
+
+def gates_first(x: Tensor) -> Tensor:
+    """(B, 4 * hidden) as (4, B, hidden)."""
+    return x.unflatten(-1, (4, -1)).transpose(0, 1)
 
 
 CELLS = {"lstm": LSTM, "layer_norm": LayerNormLSTM, "hyper": HyperLSTM}

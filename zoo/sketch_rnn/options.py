@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from datamodules.quickdraw_classes import CLASSES
@@ -77,15 +78,23 @@ class KL:
 
 @dataclass(frozen=True)
 class Decay:
-    """How the learning rate falls from ``lr``: ``(lr - lr_min) · rate^step + lr_min``.
+    """How the learning rate falls from ``lr``: ``(lr - lr_min) · rate^step + lr_min``, or by half a cosine.
 
     Args:
         rate: Factor a training step, at most 1.
         lr_min: Where it ends.
+        over: Training steps of the half cosine, after which it stays at ``lr_min``; 0: by ``rate``.
     """
 
     rate: float = 0.9999
     lr_min: float = 1e-5
+    over: int = 0
+
+    def share(self, step: int) -> float:
+        """How much of ``lr - lr_min`` is left at a training step."""
+        if not self.over:
+            return self.rate**step
+        return (1 + math.cos(math.pi * min(1.0, step / self.over))) / 2
 
 
 @dataclass(frozen=True)

@@ -90,9 +90,8 @@ class SketchRNN(Sketcher):
             if self.hparams["start_from"]:
                 self.begin_as(load(self.hparams["start_from"]))
             if self.hparams["compiled"]:
-                cells: list[Any] = [m for m in self.modules() if isinstance(m, Cell)]
-                for cell in cells:
-                    cell.step = torch.compile(cell.step, dynamic=False)
+                for cell in (m for m in self.modules() if isinstance(m, Cell)):
+                    cell.compile_step()
         if self.label_vectors is not None:
             classes = self.trainer.datamodule.classes  # type: ignore[attr-defined]
             self.known = torch.tensor([self.label_index(name) for name in classes])
@@ -199,8 +198,10 @@ class SketchRNN(Sketcher):
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.parameters(), self.lr)
-        floor, rate = min(self.decay.lr_min / self.lr, 1.0), self.decay.rate
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 - floor) * rate**step + floor)
+        floor = min(self.decay.lr_min / self.lr, 1.0)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: (1 - floor) * self.decay.share(step) + floor
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     @torch.no_grad()

@@ -96,7 +96,17 @@ class CLI(LightningCLI):
         if name := self.config[self.config["subcommand"]].get("init_from"):
             start_from(self.model, name)
 
-    before_fit = before_validate = before_test = take_weights
+    before_validate = before_test = take_weights
+
+    def before_fit(self) -> None:
+        """Take weights, unless the model would replace them by others when training begins."""
+        name, other = self.config["fit"].get("init_from"), self.model.hparams.get("start_from")
+        if name and other:
+            raise ValueError(
+                f"{INIT_FROM} {name}, and the model's start_from {other}, which would take its place:"
+                " give one of them (--model.start_from null)"
+            )
+        self.take_weights()
 
     def before_predict(self) -> None:
         """Give the model its weights, and tell the trainer what the drawings follow from."""
