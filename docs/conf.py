@@ -47,7 +47,9 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_inherit_docstrings = False  # what overrides a method is told with that method
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 python_maximum_signature_line_length = 90
 # Other projects' names are linked where their inventories can be fetched, on GitHub; the build itself needs no network.
 intersphinx_mapping = (

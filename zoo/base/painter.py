@@ -57,6 +57,7 @@ class Painter(LightningModule, Renderer):
         return self.imitates.place(strokes, box)
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
+        """Update the metrics: of the painted strokes, and of canvases without them."""
         self.mse(self.paint(batch["canvas"], batch["action"]), batch["next"])
         self.blank_mse(batch["canvas"], batch["next"])
 
