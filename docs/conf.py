@@ -1,4 +1,4 @@
-"""The site: ``sphinx-build -W docs docs/_build``. pages.py and gallery.py make what follows from the checkpoints."""
+"""The site: ``sphinx-build -W docs docs/_build/html``. pages.py and gallery.py make what follows from the checkpoints."""
 
 import importlib
 import os
@@ -34,7 +34,7 @@ exclude_patterns = ["_build", "_generated/*.md"]
 myst_enable_extensions = ["colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 3
 nb_execution_mode = "cache"
-nb_execution_cache_path = str(ROOT / "docs" / "_build" / "notebooks")
+nb_execution_cache_path = str(ROOT / "docs" / "_build" / "executed")
 nb_execution_in_temp = True
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True

@@ -50,7 +50,7 @@ async def page_file(request: Request) -> Response:
 
 
 async def about(request: Request) -> Response:
-    """What the page may offer: models, renderers, formats."""
+    """See ``zoo.studio.models.catalogue``."""
     return JSONResponse(catalogue())
 
 
