@@ -1,4 +1,4 @@
-"""The site: ``sphinx-build -W docs docs/_build/html``. pages.py and gallery.py make what follows from the checkpoints."""
+"""The site: ``sphinx-build -W docs docs/_build/html``. pages.py and gallery.py make what the checkpoints say."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""The site's gallery: what each model draws, good and bad, from its own weights: ``python docs/gallery.py --out gallery``.
+"""The gallery: what each model draws, good and bad, from its own weights: ``python docs/gallery.py --out gallery``.
 
 A drawer redraws images of its test set where the data is at hand (``$ZOO_DATA``, or made from seeds), and stand-ins
 where it is not; they are ordered by their error. A painter paints random strokes beside the renderer that it imitates,
@@ -83,7 +83,7 @@ def stand_ins(model: Any, data: dict[str, Any]) -> Iterable[dict[str, Tensor]]:
 
 @torch.no_grad()
 def redrawn(model: Any, batches: Iterable[dict[str, Tensor]]) -> list[tuple[Tensor, Tensor]]:
-    """Images (C, H, W), each with the model's drawing of it: on the renderer itself or, without MyPaint, its painter."""
+    """Images (C, H, W), each with the model's drawing: on the renderer itself or, without MyPaint, its painter."""
     pairs = []
     for batch in batches:
         target = batch.get("target", batch["image"])
@@ -135,7 +135,12 @@ def picture(entry: Entry) -> tuple[Image.Image, str]:
 
 def key(entry: Entry) -> str:
     """Changes with what a picture follows from."""
-    of = (entry.weights["sha256"], Path(__file__).read_text(encoding="utf-8"), os.environ.get("ZOO_DATA"), has_mypaint())
+    of = (
+        entry.weights["sha256"],
+        Path(__file__).read_text(encoding="utf-8"),
+        os.environ.get("ZOO_DATA"),
+        has_mypaint(),
+    )
     return hashlib.sha256(repr(of).encode()).hexdigest()[:8]
 
 

@@ -76,7 +76,11 @@ def models(all_entries: list[Entry]) -> str:
     rows = []
     for entry in all_entries:
         cells = [cell(of, entry) for of in COLUMNS.values()]
-        about = {"method": METHODS[method(entry)], "it": kind(entry), "commercial": "yes" if commercial(entry) else "no"}
+        about = {
+            "method": METHODS[method(entry)],
+            "it": kind(entry),
+            "commercial": "yes" if commercial(entry) else "no",
+        }
         data = " ".join(f'data-{key}="{value}"' for key, value in about.items())
         rows.append(f"<tr {data}>{''.join(cells)}</tr>")
     body = "\n".join(rows)

@@ -44,6 +44,7 @@ class MyPaintError(RuntimeError):
 
 class TileRequest(c.Structure):
     """What libmypaint asks a surface for: one tile of 64² pixels. Its MyPaintTileRequest."""
+
     _fields_ = (
         *((n, c.c_int) for n in ("tx", "ty", "readonly")),
         ("buffer", c.POINTER(c.c_uint16)),
@@ -55,6 +56,7 @@ class TileRequest(c.Structure):
 
 class SettingInfo(c.Structure):
     """What libmypaint says of one of a brush's settings: its MyPaintBrushSettingInfo."""
+
     _fields_ = (
         ("cname", c.c_char_p),
         ("name", c.c_char_p),

@@ -41,7 +41,7 @@ def paper(metric: dict[str, Any]) -> str:
 
 
 def markdown(entries: list[Entry]) -> str:
-    """A table with a row per checkpoint: its first figure, the paper's, its size. Entries without figures are left out."""
+    """A table with a row per checkpoint: its first figure, the paper's, its size; none for one without figures."""
     lines = list(SHORT)
     for entry in entries:
         for first in entry.metrics[:1]:
