@@ -36,9 +36,9 @@ myst_heading_anchors = 3
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(ROOT / "docs" / "_build" / "executed")
 nb_execution_in_temp = True
-nb_execution_timeout = 120
+NOTEBOOK_SECONDS = int(os.environ.get("NOTEBOOK_SECONDS", "120"))  # of a whole notebook; more on a busy machine
+nb_execution_timeout = NOTEBOOK_SECONDS  # of a cell
 nb_execution_raise_on_error = True
-NOTEBOOK_SECONDS = 120  # of a whole notebook
 os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])  # for their kernels
 
@@ -139,7 +139,7 @@ def make(app) -> None:
 
 
 def within_time(app, error) -> None:
-    """A notebook is to be run in two minutes."""
+    """A notebook is to take two minutes at most."""
     if error is None and app.builder.name == "html":
         for name in app.env.found_docs:
             seconds = (getattr(app.env, "nb_metadata", {}).get(name, {}).get("exec_data") or {}).get("runtime") or 0

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import gallery
 import pages
@@ -68,10 +69,9 @@ def test_every_public_name_has_a_docstring():
 
 
 def test_undocumented_names_are_found():
-    names = {"public": lambda: None, "_private": lambda: None}
-    names["public"].__module__ = "made"
-    module = type("Module", (), {"__doc__": None, "__name__": "made", **names})
-    assert list(undocumented(module)) == ["made", "made.public"]
+    module = ModuleType("made")
+    exec("def public(): ...\ndef _private(): ...\nclass Inherits(str): ...", vars(module))
+    assert list(undocumented(module)) == ["made", "made.public", "made.Inherits"]
 
 
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
