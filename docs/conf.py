@@ -68,6 +68,7 @@ html_title = project
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "logo": {"text": project},
     "icon_links": [{"name": "GitHub", "url": SOURCE, "icon": "fa-brands fa-github"}],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import html
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,11 @@ def strokes(entry: Entry) -> str:
     return f"{count}{entry.renderer}"
 
 
+def learned_from(entry: Entry) -> str:
+    """The data in a few words: the first part of what its entry says of them."""
+    return re.split("[,:;(]", str(entry.data.get("trained_on", "")))[0].strip()
+
+
 def commercial(entry: Entry) -> bool:
     """Whether the weights may be used for more than research."""
     return not any(word in entry.licence for word in ("NC", "non-commercial"))
@@ -61,7 +67,7 @@ COLUMNS: dict[str, Callable[[Entry], tuple[str, Any]]] = {  # what is shown, and
     "model": lambda e: (f'<a href="gallery.html#{e.name}"><code>{e.name}</code></a>', e.name),
     "method": lambda e: (f'<a href="methods/{method(e)}.html">{METHODS[method(e)]}</a>', METHODS[method(e)]),
     "it": lambda e: (kind(e), kind(e)),
-    "learned from": lambda e: (html.escape(str(e.data.get("trained_on", ""))), e.data.get("trained_on", "")),
+    "learned from": lambda e: (html.escape(learned_from(e)), learned_from(e)),
     "strokes": lambda e: (strokes(e), e.renderer),
     "figure": lambda e: (html.escape(figure(e)), first(e).get("value")),
     "paper": lambda e: (table.paper(first(e)), first(e).get("paper")),
@@ -86,7 +92,7 @@ def models(all_entries: list[Entry]) -> str:
     body = "\n".join(rows)
     return (
         '<div class="models" role="region" aria-label="Models" tabindex="0">\n'
-        f'<table id="models" class="table">\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n'
+        f'<table id="models-table" class="table">\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n'
     )
 
 

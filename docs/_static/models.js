@@ -1,5 +1,5 @@
 // The table of models: a click on a column's head sorts by it; the controls above leave out rows.
-const table = document.getElementById("models");
+const table = document.getElementById("models-table");
 const body = table.tBodies[0];
 const rows = [...body.rows];
 const heads = [...table.tHead.rows[0].cells];
