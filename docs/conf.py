@@ -33,6 +33,7 @@ exclude_patterns = ["_build", "_generated/*.md"]
 # pages
 myst_enable_extensions = ["colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 3
+nb_render_markdown_format = "myst"
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(ROOT / "docs" / "_build" / "executed")
 nb_execution_in_temp = True

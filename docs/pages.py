@@ -92,7 +92,8 @@ def models(all_entries: list[Entry]) -> str:
     body = "\n".join(rows)
     return (
         '<div class="models" role="region" aria-label="Models" tabindex="0">\n'
-        f'<table id="models-table" class="table">\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n'
+        f'<table id="models-table" class="table">\n<thead><tr>{heads}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody></table></div>\n"
     )
 
 

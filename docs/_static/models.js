@@ -54,7 +54,7 @@ const method = choice("Method", "method");
 const kind = choice("It", "it");
 const free = document.createElement("input");
 free.type = "checkbox";
-control("Commercial use", free);
+control("Without non-commercial terms", free);
 controls.append(count);
 table.parentElement.before(controls);
 
