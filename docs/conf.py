@@ -63,6 +63,12 @@ intersphinx_mapping = (
     else {}
 )
 
+nitpicky = True
+nitpick_ignore_regex = [
+    ("py:.*", r"[^.]+"),  # short names, right in their file, which Sphinx looks for on the page
+    ("py:(class|exc|obj)", r".*\.[A-Z_]\w*|(torch|numpy)\.\w+"),  # classes of others and of modules without a page
+]
+
 # look
 html_theme = "pydata_sphinx_theme"
 html_title = project

@@ -47,7 +47,7 @@ class Painter(LightningModule, Renderer):
 
     @property
     def entry_fields(self) -> dict[str, Any]:
-        """What a checkpoint's entry says of it: the renderer that it imitates."""
+        """The renderer that it imitates, as a checkpoint's entry says it."""
         return {"renderer": self.name}
 
     def outlines(self, strokes: Tensor) -> list[Outline]:
