@@ -118,7 +118,7 @@ def gallery(pictures: dict[str, tuple[Path, str]]) -> str:
     """A section for each method, and in it one for each model with its picture."""
     sections = []
     for folder, title in METHODS.items():
-        sections.append(f"## {title}\n\n{{doc}}`methods/{folder}`\n")
+        sections.append(f"## {title}\n\nHow it works: {{doc}}`methods/{folder}`.\n")
         for name, (path, what) in pictures.items():
             entry = entries()[name]
             if method(entry) == folder:
