@@ -153,6 +153,7 @@ class Bounded:
         self.packed, self.left = packed, LARGEST_ARCHIVE
 
     def read(self, size: int) -> bytes:
+        """The next bytes, at most ``size``. DataError once more than LARGEST_ARCHIVE are unpacked."""
         data = self.packed.read(min(size, self.left + 1))
         self.left -= len(data)
         if self.left < 0:

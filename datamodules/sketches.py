@@ -217,7 +217,7 @@ class Sketches(DataModule):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes, by label: each source's or its file's name; of quickdraw-sample, all 345."""
+        """Names of the classes, by label. They are each source's or its file's name; of quickdraw-sample, all 345."""
         names = [CLASSES if s == SAMPLE else (s if s in (*SETS, *CLASSES) else Path(s).stem,) for s in self.sources]
         return tuple(dict.fromkeys(chain(*names)))
 

@@ -200,6 +200,7 @@ def make(renderer: str, n: int, out: Path, size: int = 64, seed: int = 0, proces
 
 
 def write_index(path: Path, data: dict[str, Any]) -> None:
+    """Write the plan of a folder and the sums of its files, whole or not at all."""
     atomic_write(path, json.dumps(data).encode())
 
 
@@ -244,6 +245,7 @@ class Packed(Dataset[Any]):
         self.codes = np.concatenate(codes)
 
     def read(self, path: Path, wanted: str, n: int, width: int) -> np.ndarray:
+        """The rows (n, width) of one file, checked against the sum ``wanted``. DataError if it is another file."""
         remedy = f"Delete {path} and run the same `zoo strokes` command again."
         try:
             if path.stat().st_size > LARGEST_SHARD:

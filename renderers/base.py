@@ -102,7 +102,7 @@ class ActionSpace:
         return strokes[..., [self[n] for n in names.split()]]
 
     def random(self, *shape: int, generator: torch.Generator | None = None, device: Any = None) -> Tensor:
-        """Uniform random strokes (*shape, A) in [0, 1], float32. A generator must live on ``device``."""
+        """Uniform random strokes ``(*shape, A)`` in [0, 1], float32. A generator must live on ``device``."""
         strokes = torch.rand(*shape, len(self), generator=generator, device=device)
         for name, n in self.levels:
             strokes[..., self[name]] = (strokes[..., self[name]] * n).floor() / (n - 1)

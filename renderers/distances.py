@@ -42,7 +42,7 @@ def sampled(curve: Curve) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def nearest_on_curve(points: Tensor, curve: Curve, r0: Tensor, r2: Tensor) -> Tensor:
-    """For each point the t in [0, 1] that minimises the power distance |point - curve(t)|² - radius(t)².
+    """For each point the t in [0, 1] that minimises the power distance ``|point - curve(t)|² - radius(t)²``.
 
     It is negative exactly inside the union of the circles that a tapered brush stamps. Its minimiser needs no gradient
     of its own: at a minimum the derivative by t is zero (envelope theorem). A coarse search finds it; a parabola and a
@@ -266,7 +266,7 @@ def norm(v: Tensor) -> Tensor:
 def segment_distance(canvas: Tensor, points: Tensor, r0: Tensor, r1: Tensor) -> Tensor:
     """Signed distance in pixels (B, H, W), of the pixels of a canvas, to tapered segments.
 
-    The nearest stamped circle minimises |pixel - point(t)| - radius(t) over t, in closed form.
+    The nearest stamped circle minimises ``|pixel - point(t)| - radius(t)`` over t, in closed form.
 
     Args:
         canvas: (B, C, H, W).

@@ -10,7 +10,7 @@ from typing import Any
 from renderers.files import replacing
 
 FORMATS: dict[str, Callable[..., None]] = {}
-"""By ending, e.g. ``.svg``: a function that writes a drawing to a path, with options of its own."""
+"""By ending, e.g. ``.svg``, a function that writes a drawing to a path, with options of its own."""
 
 
 def register(ending: str, write: Callable[..., None]) -> None:

@@ -43,6 +43,8 @@ class MyPaintError(RuntimeError):
 
 
 class TileRequest(c.Structure):
+    """What libmypaint asks a surface for: one tile of 64² pixels. Its MyPaintTileRequest."""
+
     _fields_ = (
         *((n, c.c_int) for n in ("tx", "ty", "readonly")),
         ("buffer", c.POINTER(c.c_uint16)),
@@ -53,6 +55,8 @@ class TileRequest(c.Structure):
 
 
 class SettingInfo(c.Structure):
+    """What libmypaint says of one of a brush's settings: its MyPaintBrushSettingInfo."""
+
     _fields_ = (
         ("cname", c.c_char_p),
         ("name", c.c_char_p),
@@ -265,6 +269,7 @@ class Brush:
         lib.mypaint_surface_end_atomic(canvas, surface.touched)
 
     def close(self) -> None:
+        """Give the brush back to libmypaint; once is enough."""
         if self.pointer:
             self.lib.mypaint_brush_unref(self.pointer)
             self.pointer = None
@@ -343,6 +348,7 @@ class Surface:
         return np.minimum(whole[:, : self.height, : self.width], ONE).astype(np.float32) * np.float32(1 / ONE)
 
     def close(self) -> None:
+        """Give the surface back to libmypaint, and its tiles to Python; once is enough."""
         if self.pointer:
             self.tiles = np.empty(0, np.uint16)
             self.lib.mypaint_surface_unref(self.interface)

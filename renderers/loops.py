@@ -67,6 +67,7 @@ def covered(distance: Number, edge: Number) -> Number:
 
 @loop
 def length(x: Number, y: Number) -> Number:
+    """Length of a vector; never quite 0, so that one may divide by it."""
     return np.sqrt(max(x * x + y * y, TINY))
 
 
@@ -395,6 +396,6 @@ def vertex(k: int, x: Number, y: Number, samples: Array) -> Number:
 
 @loop
 def power(k: int, x: Number, y: Number, samples: Array) -> Number:
-    """Power distance of a pixel to the circle at sample k, less |pixel|²."""
+    """Power distance of a pixel to the circle at sample k, less ``|pixel|²``."""
     cx, cy, r = samples[0, k], samples[1, k], samples[2, k]
     return (cx * cx + cy * cy) - r * r - TWO * (cx * x + cy * y)

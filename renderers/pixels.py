@@ -15,7 +15,7 @@ from renderers.colour import colours
 from renderers.compiled import Geometry
 
 SOFTNESS = 0.5
-"""Smooth forms: the edge is sigmoid(-distance / SOFTNESS), distance in pixels."""
+"""The edge of smooth forms is sigmoid(-distance / SOFTNESS), distance in pixels."""
 
 
 class Ink(Renderer):

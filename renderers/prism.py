@@ -15,7 +15,7 @@ from renderers.shapes import Rectangle, rectangle_geometry
 
 INSET = 0.02  # of the canvas's side: between a view and the edge of its quarter
 VIEWS = (("x", "y", 0.0, 0.0), ("z", "y", 0.5, 0.0), ("x", "z", 0.0, 0.5))
-"""Across, down, and where the view's quarter begins: from the front, from the side, from above."""
+"""Across, down, and where the view's quarter begins, from the front, from the side, from above."""
 
 
 class Prism(Overlay):

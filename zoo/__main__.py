@@ -1,3 +1,5 @@
+"""``python -m zoo``."""
+
 import sys
 
 from zoo.cli.main import main

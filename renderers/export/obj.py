@@ -9,7 +9,7 @@ from renderers.drawing import Drawing
 from renderers.formats import register
 
 FACES = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))
-"""Of a box whose corner number is 4 x + 2 y + z, each 0 or 1: seen from outside, its corners turn to the left."""
+"""Of a box whose corner number is 4 x + 2 y + z, each 0 or 1. Seen from outside, its corners turn to the left."""
 
 
 def write(drawing: Drawing, path: Path) -> None:

@@ -78,7 +78,7 @@ class Drawer(LightningModule, ABC):
 
     @property
     def entry_fields(self) -> dict[str, Any]:
-        """What a checkpoint's entry says of it: its renderer, and what the network expects of an image."""
+        """Its renderer, and what the network expects of an image, as a checkpoint's entry says it."""
         preprocessing = {"image_size": self.image_size, "channels": self.channels, "range": [0, 1]}
         return {"renderer": self.exact.name, "preprocessing": preprocessing}
 
@@ -96,7 +96,7 @@ class Drawer(LightningModule, ABC):
 
     @property
     def smooth(self) -> Renderer:
-        """What refining moves strokes through: see :meth:`find_smooth`."""
+        """What refining moves strokes through, see :meth:`find_smooth`."""
         return self._smooth.on(self.device)
 
     def wanted(self, images: Tensor) -> Tensor:
@@ -261,7 +261,7 @@ class ImageDrawer(Drawer):
 
     @property
     def entry_fields(self) -> dict[str, Any]:
-        """As :attr:`Drawer.entry_fields`, and its painter."""
+        """As :attr:`zoo.Drawer.entry_fields`, and its painter."""
         return super().entry_fields | {"painter": self.painter_name}
 
     def find_painter(self) -> Renderer:

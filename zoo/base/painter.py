@@ -47,7 +47,7 @@ class Painter(LightningModule, Renderer):
 
     @property
     def entry_fields(self) -> dict[str, Any]:
-        """What a checkpoint's entry says of it: the renderer that it imitates."""
+        """The renderer that it imitates, as a checkpoint's entry says it."""
         return {"renderer": self.name}
 
     def outlines(self, strokes: Tensor) -> list[Outline]:
@@ -57,6 +57,7 @@ class Painter(LightningModule, Renderer):
         return self.imitates.place(strokes, box)
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
+        """Update the metrics: of the painted strokes, and of canvases without them."""
         self.mse(self.paint(batch["canvas"], batch["action"]), batch["next"])
         self.blank_mse(batch["canvas"], batch["next"])
 

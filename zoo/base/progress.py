@@ -9,8 +9,8 @@ from pytorch_lightning import LightningModule
 from renderers import Drawing
 
 Watch = Callable[[float, Drawing], None]
-"""Called while something is drawn: the share that is done, up to 1, and what is drawn so far. What it raises ends the
-drawing."""
+"""Called while something is drawn, with the share that is done, up to 1, and what is drawn so far. What it raises ends
+the drawing."""
 
 
 def training_steps(module: LightningModule) -> float:

@@ -275,6 +275,7 @@ class CanvasDrawer(LearnsByDistance, HintDrawer):
         return strokes, drawn
 
     def log_truths(self, split: str) -> None:
+        """Log what images do not say: the number of strokes, and what is judged by the data's own truth."""
         if self.stops:
             self.log(f"{split}/strokes", self.used)
         for judge in self.judges.values():

@@ -117,6 +117,7 @@ class NeuralPainter(Painter):
         return stored.painted(self.imitates, canvas, action, ink)
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
+        """As :meth:`Painter.evaluate_batch`, and update ssim and texture."""
         super().evaluate_batch(batch)
         painted = self.paint(batch["canvas"], batch["action"]).float()
         with torch.autocast(self.device.type, enabled=False):

@@ -9,10 +9,8 @@ from zoo.checkpoints import Entry
 from zoo.checkpoints.catalogue import on_hub_alone
 
 BEGIN, END = "<!-- checkpoints: written by `zoo list --write README.md` -->", "<!-- end of checkpoints -->"
-HEAD = [
-    "| checkpoint | test set | n | figure | measured | paper | size |",
-    "| --- | --- | ---: | --- | ---: | ---: | ---: |",
-]
+SHORT = ["| checkpoint | test set | figure | measured | paper | size |", "| --- | --- | --- | ---: | ---: | ---: |"]
+LONG = ["| checkpoint | test set | n | figure | measured | paper |", "| --- | --- | ---: | --- | ---: | ---: |"]
 
 
 def plain(entries: list[Entry]) -> str:
@@ -37,16 +35,30 @@ def size(entry: Entry) -> str:
     return f"{entry.weights['bytes'] / 1e6:.1f} MB" + (", on the Hub" if on_hub_alone(entry) else "")
 
 
+def paper(metric: dict[str, Any]) -> str:
+    """The paper's value of a metric as the tables show it."""
+    return "–" if metric.get("paper") is None else f"{metric['paper']}"
+
+
 def markdown(entries: list[Entry]) -> str:
-    """A table with a row per figure. Entries without figures are left out."""
-    lines = list(HEAD)
+    """A table with a row per checkpoint: its first figure, the paper's, its size; none for one without figures."""
+    lines = list(SHORT)
+    for entry in entries:
+        for first in entry.metrics[:1]:
+            name, value = first["name"].split("/")[-1], number(first.get("value"))
+            figures = f"{first['dataset']} | {name} | {value} | {paper(first)}"
+            lines.append(f"| `{entry.name}` | {figures} | {size(entry)} |")
+    return "\n".join(lines)
+
+
+def figures(entries: list[Entry]) -> str:
+    """A table with a row per figure."""
+    lines = list(LONG)
     for entry in entries:
         for i, metric in enumerate(entry.metrics):
-            name, megabytes = (f"`{entry.name}`", size(entry)) if i == 0 else ("", "")
-            figure, n = metric["name"].split("/")[-1], f"{metric.get('n') or 0:,}"
-            paper = "–" if metric.get("paper") is None else f"{metric['paper']}"
-            value = number(metric.get("value"))
-            lines.append(f"| {name} | {metric['dataset']} | {n} | {figure} | {value} | {paper} | {megabytes} |")
+            name, n = f"`{entry.name}`" if i == 0 else "", f"{metric.get('n') or 0:,}"
+            figure, value = metric["name"].split("/")[-1], number(metric.get("value"))
+            lines.append(f"| {name} | {metric['dataset']} | {n} | {figure} | {value} | {paper(metric)} |")
     return "\n".join(lines)
 
 

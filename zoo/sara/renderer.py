@@ -63,6 +63,7 @@ class NeuralRenderer(Painter, Overlay):
         return loss
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> None:
+        """As :meth:`Painter.evaluate_batch`, and update the error of strokes that cover little."""
         super().evaluate_batch(batch)
         error = (self.paint(batch["canvas"], batch["action"]) - batch["next"]).square().mean((1, 2, 3))
         covered = ((batch["next"] - batch["canvas"]).abs().amax(1) > 1 / 255).float().mean((1, 2))

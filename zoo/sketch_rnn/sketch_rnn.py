@@ -77,7 +77,7 @@ class SketchRNN(Sketcher):
 
     @property
     def entry_fields(self) -> dict[str, Any]:
-        """As :attr:`zoo.base.drawer.Drawer.entry_fields`; the preprocessing is that of sketches."""
+        """As :attr:`zoo.Drawer.entry_fields`; the preprocessing is that of sketches."""
         unit = "standard deviation of the training offsets"
         preprocessing = {"form": "stroke-5", "unit": unit, "extent": self.measured.extent}
         return super().entry_fields | {"preprocessing": preprocessing}

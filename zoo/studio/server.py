@@ -42,6 +42,7 @@ def page_files() -> dict[str, Path]:
 
 
 async def page_file(request: Request) -> Response:
+    """A file of the page."""
     path = page_files().get(request.url.path)
     if path is None:
         return refusal(RequestError(f"there is no page {request.url.path}: go to /", 404))
@@ -49,10 +50,12 @@ async def page_file(request: Request) -> Response:
 
 
 async def about(request: Request) -> Response:
+    """See ``zoo.studio.models.catalogue``."""
     return JSONResponse(catalogue())
 
 
 async def sample_picture(request: Request) -> Response:
+    """A photograph of scikit-image, by its name in SAMPLES."""
     name = request.path_params["name"]
     if name not in SAMPLES:
         return refusal(RequestError(f"no sample {name!r}; there are {', '.join(SAMPLES)}", 404))
@@ -102,6 +105,7 @@ class Server(uvicorn.Server):
         self.desk = desk
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop what is being worked on as well."""
         self.desk.close()
         super().handle_exit(sig, frame)
 
