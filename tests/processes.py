@@ -34,7 +34,10 @@ def run_group(command: Sequence[str], timeout: float = 240, **options: Any) -> s
         except subprocess.TimeoutExpired as e:
             raise AssertionError(f"not done after {timeout} s: {printed()[1][-3000:]}") from e
         finally:
-            with contextlib.suppress(ProcessLookupError):  # all have ended
+            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):  # all have ended
+                os.killpg(process.pid, signal.SIGTERM)  # torchrun ends those that it has put into sessions of their own
+                process.wait(40)
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         return subprocess.CompletedProcess(command, code, *printed())
