@@ -98,8 +98,9 @@ def runs() -> dict[str, Run]:
     """All trainings by name, in an order in which each finds its start."""
     found = {}
     for k, row in enumerate(FIRST):
-        options = ["--model.distance.share=1.0", "--trainer.max_steps=2000"]
-        found[f"table1-start-{k}"] = Run("canvas-drawer-mnist", [*row.options, *options])
+        distance = ["--model.distance.share=1.0", "--model.distance.lr=2.0e-3", "--data.ridges=true"]
+        options = [*distance, "--data.batch_size=64", "--trainer.max_steps=2000"]
+        found[f"table1-start-{k}"] = Run("canvas-drawer-mnist-canvas", ["--model.painter=null", *row.options, *options])
     for way in WAYS:
         for k, row in enumerate(FIRST):
             steps = ["--model.distance=null", "--model.lr=7.0e-4", "--trainer.max_steps=600"]

@@ -24,10 +24,6 @@ from zoo.checkpoints.entry import CheckpointError
 from zoo.checkpoints.methods import classes, method_class
 from zoo.checkpoints.model import Model
 
-BY_PIXELS = {  # weights from before their recipes began with the distance from curves to ink: see the entry's commit
-    "canvas-drawer-mnist",
-    "canvas-drawer-sketches-nooverlap",
-}
 SHORTER = {  # weights from before their recipes trained for longer: see the entry's steps
     *(
         f"sketchrnn-{data}{alone}"
@@ -64,7 +60,7 @@ def test_entry_is_complete(name):
         assert m["tolerance"] <= max(0.05 * abs(m["value"]), 0.002)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in BY_PIXELS | SHORTER])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SHORTER])
 def test_one_run_of_the_recipe_is_the_whole_training(name):
     """It trains a model of this kind for as many steps. What was run in pieces stands in the entry instead."""
     e = catalogue.entry(name)
