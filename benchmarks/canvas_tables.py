@@ -101,14 +101,13 @@ def runs() -> dict[str, Run]:
         distance = ["--model.distance.share=1.0", "--model.distance.lr=2.0e-3", "--data.ridges=true"]
         options = [*distance, "--data.batch_size=64", "--trainer.max_steps=2000"]
         found[f"table1-start-{k}"] = Run("canvas-drawer-mnist-canvas", ["--model.painter=null", *row.options, *options])
-    for way in WAYS:
+    for way, way_options in WAYS.items():
         for k, row in enumerate(FIRST):
             steps = ["--model.distance=null", "--model.lr=7.0e-4", "--trainer.max_steps=600"]
-            options = [*WAYS[way], *row.options, *steps]
+            options = [*way_options, *row.options, *steps]
             found[f"table1-{way}-{k}"] = Run("canvas-drawer-mnist-canvas", options, f"table1-start-{k}")
-    for k, (name, options) in enumerate(SIGNAL.items()):
+    for k, options in enumerate(SIGNAL.values()):
         found[f"signal-{k}"] = Run("canvas-drawer-omniglot", ["--trainer.max_steps=2000", *options])
-        assert name
     for k in sorted(set(STARTS)):
         options = ["--model.distance.share=1.0", "--trainer.max_steps=2000"]
         found[f"table2-start-{k}"] = Run("canvas-drawer-omniglot", [*SECOND[k].options, *options])

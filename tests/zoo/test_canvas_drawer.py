@@ -15,6 +15,7 @@ import renderers
 import zoo
 from datamodules.ink import Ink, measured
 from renderers import Drawing
+from renderers.pixels import pixel_centres
 from zoo.base.distance import Distance
 from zoo.canvas_drawer import sliding, translation
 from zoo.canvas_drawer.rollout import Rollout
@@ -61,8 +62,8 @@ def test_a_canvas_network_says_nothing_far_from_a_curve(size):
     network = zoo.load("canvas-bezier-width")
     start = network.actions.random(3, 2, generator=torch.Generator().manual_seed(0))
     answers = []
-    for has_curves in (True, False):
-        network.has_curves, strokes = has_curves, start.clone().requires_grad_()
+    for one_width in (True, False):
+        network.one_width, strokes = one_width, start.clone().requires_grad_()
         picture = network.render(strokes, size)
         picture.square().sum().backward()
         answers.append((picture.detach(), strokes.grad))
@@ -70,6 +71,16 @@ def test_a_canvas_network_says_nothing_far_from_a_curve(size):
     assert near.max() > 0.5
     torch.testing.assert_close(near, everywhere, atol=1e-4, rtol=0)
     torch.testing.assert_close(near_gradient, gradient, atol=1e-2, rtol=1e-3)
+
+
+def test_what_a_canvas_network_paints_is_what_it_learns():
+    """Also at the thick end of a stroke that tapers, which lies far from the curve."""
+    torch.manual_seed(0)
+    network = zoo.CanvasNetwork("qbc")
+    actions = network.actions.random(4, generator=torch.Generator().manual_seed(0))
+    canvas = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    learned = network.step(canvas.flatten(2).mT, actions, pixel_centres(canvas)[None] / 32).mT
+    torch.testing.assert_close(network.paint(canvas, actions), learned.unflatten(2, (32, 32)))
 
 
 # --- windows ---

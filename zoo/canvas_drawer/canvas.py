@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from renderers import Renderer
+from renderers.curves import Bezier
 from renderers.distances import Blocks, in_pixels
 from renderers.pixels import pixel_centres
 from zoo.base.painter import Painter
@@ -52,7 +52,7 @@ class CanvasNetwork(Painter):
                 " use maximum=False"
             )
         self.pixels, self.maximum = pixels, lightens if maximum is None else maximum
-        self.has_curves = type(self.imitates).curves is not Renderer.curves
+        self.one_width = isinstance(self.imitates, Bezier)  # so it is known how far a stroke reaches
         anchors = self.imitates.anchors(torch.zeros(1, len(self.actions))).shape[1]
         out = self.channels + (not self.maximum)
         self.net = Canvas(self.actions, anchors, self.channels, out, width, layers)
@@ -74,7 +74,7 @@ class CanvasNetwork(Painter):
     def paint(self, canvas: Tensor, action: Tensor) -> Tensor:
         height, width = canvas.shape[-2:]
         before = canvas.flatten(2).transpose(1, 2)
-        if self.has_curves and canvas.device.type == "cpu":
+        if self.one_width and canvas.device.type == "cpu":
             after = self.mixed(before, self.near(canvas, action).flatten(2).transpose(1, 2))
         else:
             points = pixel_centres(canvas) / torch.tensor([width, height], device=canvas.device)
@@ -82,7 +82,7 @@ class CanvasNetwork(Painter):
         return after.transpose(1, 2).reshape(canvas.shape)
 
     def near(self, canvas: Tensor, action: Tensor) -> Tensor:
-        """What the network gives for the pixels near the curves of actions, (B, C or C + 1, H, W), and 0 elsewhere.
+        """What the network gives for the pixels near curves of one width, (B, C or C + 1, H, W), and 0 elsewhere.
 
         A curve covers a tenth of a canvas; a CPU need not look at the rest, for which the network says nothing anyway.
         """
