@@ -513,7 +513,13 @@ class Progress:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"windows": None, "renderer": "bezier"}, {"windows": None, "renderer": "bezier-width-lab", "steps": 2}],
+    [
+        {},
+        {"teaching": {"blind": True}},
+        {"windows": None, "renderer": "bezier"},
+        {"windows": None, "renderer": "bezier", "teaching": {"blind": True}},
+        {"windows": None, "renderer": "bezier-width-lab", "steps": 2},
+    ],
 )
 def test_a_teachers_strokes_are_learned(teacher, options):
     torch.manual_seed(1)
@@ -530,6 +536,20 @@ def test_a_teachers_strokes_are_learned(teacher, options):
     model._trainer = Progress(60)
     model.training_step({"image": image}, 0)
     assert "train/mse" in logged
+
+
+def test_a_blind_lesson_does_not_depend_on_the_canvas(teacher):
+    model = drawer(teacher=teacher, teaching={"blind": True}, windows=None, renderer="bezier").train()
+    model._trainer, model.log = Progress(10), lambda *args, **kwargs: None
+    torch.nn.init.normal_(model.net.canvas[-1].weight)
+    batch = {"image": lines(16, 16)}
+    loss = model.training_step(batch, 0)
+    torch.nn.init.normal_(model.net.canvas[-1].weight)
+    assert model.training_step(batch, 0) == loss
+    loss.backward()
+    assert not model.net.canvas[-1].weight.grad.any()
+    with pytest.raises(ValueError, match="without an LSTM all strokes would be the same"):
+        drawer(teacher=teacher, teaching={"blind": True}, windows=None, lstm=False)
 
 
 def test_a_teacher_of_another_kind_is_refused(teacher, zoo_list):

@@ -88,7 +88,15 @@ class CanvasDrawer(LearnsByDistance, HintDrawer):
         self.judges: Any = nn.ModuleDict(judges())  # of what a batch may bring along
         self._teacher = Frozen(self.find_teacher)
         if self.distance is not None:
-            self.begin_blind(self.distance)
+            if self.teaching.teacher:
+                raise ValueError("a teacher and the distance are two ways to begin: give one of them")
+            self.exact.curves(torch.zeros(1, len(self.actions)))  # an error for a renderer without them
+            keep_options(self, distance=self.distance)
+        blind = self.teaching.blind and self.teaching.teacher is not None
+        if blind and not network.lstm:
+            raise ValueError("teaching is blind, but without an LSTM all strokes would be the same: let it look")
+        if self.distance is not None or blind:
+            self.begin_blind()
 
     # --- a teacher ---
 
@@ -190,8 +198,8 @@ class CanvasDrawer(LearnsByDistance, HintDrawer):
         return weighted + self.pixels.stop_cost * rollout.going.sum(1).mean()
 
     def taught(self, lesson: Lesson) -> tuple[Tensor, Rollout]:
-        """From strokes that are shown, which are painted instead of its own: the mean squared error of their columns,
-        each as a share of its variance, so that a room's colour weighs as much as its place."""
+        """From strokes that are shown: the mean squared error of their columns, each as a share of its variance, so
+        that a room's colour weighs as much as its place. One that looks at its canvas sees them instead of its own."""
         if self.teaching.teacher == "data":
             assert lesson.shown is not None
             shown = lesson.shown[:, : self.steps]
@@ -199,14 +207,17 @@ class CanvasDrawer(LearnsByDistance, HintDrawer):
             teacher, canvas = self.teacher, self.teachers_canvas(lesson)
             with torch.no_grad():
                 shown = teacher.rollout(lesson.hint, teacher.painter, canvas, self.steps).strokes
-        rollout = self.rollout(
-            lesson.hint, self.painter, lesson.canvas, instead=lambda stroke, n: self.corrected(stroke, shown[:, n])
-        )
+        if self.teaching.blind:
+            rollout = self.unseen(lesson.hint, None if self.windows is None else lesson.canvas)
+        else:
+            rollout = self.rollout(
+                lesson.hint, self.painter, lesson.canvas, instead=lambda stroke, n: self.corrected(stroke, shown[:, n])
+            )
         wanted = self.corrected(rollout.strokes, shown)
         variance = wanted.detach().var((0, 1)).clamp_min(1e-3)
         loss = ((rollout.strokes - wanted).square() / variance).mean()
         self.log("train/taught", loss, prog_bar=True)
-        return loss, rollout
+        return loss + nothing(self), rollout
 
     def teachers_canvas(self, lesson: Lesson) -> Tensor:
         """What the teacher starts from: in a window the same canvas, else a blank one of its own colours."""
@@ -216,16 +227,8 @@ class CanvasDrawer(LearnsByDistance, HintDrawer):
 
     # --- learning by distance (see zoo.base.distance) ---
 
-    def begin_blind(self, distance: Distance) -> None:
-        """Start with a canvas tower that says nothing: it learns to look from there.
-
-        Raises:
-            ValueError: For a renderer without curves, or where there is a teacher too.
-        """
-        if self.teaching.teacher:
-            raise ValueError("a teacher and the distance are two ways to begin: give one of them")
-        self.exact.curves(torch.zeros(1, len(self.actions)))
-        keep_options(self, distance=distance)
+    def begin_blind(self) -> None:
+        """Start with a canvas tower that says nothing: it learns to look from there."""
         for parameter in self.net.canvas[-1].parameters():
             nn.init.zeros_(parameter)
 

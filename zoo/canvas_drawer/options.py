@@ -57,10 +57,13 @@ class Teaching:
             learns to make: the columns of the same names. ``data``: the strokes that batches bring along (of floor
             plans, boxes found in the pixels of the target). null: none, the paper's form.
         share: Which part of the training that takes, from its start.
+        blind: Whether it does not look at its canvas in that part (it needs an LSTM to count its strokes). One that
+            looks sees canvases of the strokes that are shown, never of its own, and learns to lean on them.
     """
 
     teacher: str | None = None
     share: float = 0.5
+    blind: bool = False
 
     def __post_init__(self) -> None:
         if self.teacher == "None":  # what the command line makes of null for a field that a recipe has set
