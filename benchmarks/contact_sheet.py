@@ -1,42 +1,65 @@
-"""Test images above, what a checkpoint draws below: python benchmarks/contact_sheet.py NAME OUT.png [ROWS] [COLUMNS]
+"""Test images above, what a checkpoint draws below; refined, a third row.
 
-The images are the first of the test set of the checkpoint's first metric. With a fifth argument, ``curves``, strokes
-are thin lines.
+python benchmarks/contact_sheet.py NAME OUT.png [--rows 4] [--columns 16] [--refine STEPS] [--first N] [--curves]
+
+The images lie at equal distances in the test set of the checkpoint's first metric, from the N-th on. With --curves,
+strokes are thin lines. The pictures of docs/, each with ``--rows 2 --columns 14``: ``canvas-drawer-mnist-20
+docs/digits.png``; with ``--refine 60``, ``canvas-drawer-omniglot docs/characters.png`` and ``canvas-drawer-lineart
+docs/icons.png``.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 import zoo
 from renderers import Drawing
 from renderers.export.png import to_image
+from zoo.base.refine import refined
 from zoo.checkpoints import catalogue
 from zoo.training.evaluate import data_module
 
 SIDE, GAP = 96, 4
 
 
-def main(name: str, out: str, rows: int = 4, columns: int = 16, curves: bool = False) -> None:
-    model = zoo.load(name)
-    data = data_module(catalogue.entry(name).metrics[0]["data"] | {"batch_size": rows * columns})
+@torch.no_grad()
+def main(args: argparse.Namespace) -> None:
+    torch.manual_seed(0)
+    model = zoo.load(args.name)
+    data = data_module(catalogue.entry(args.name).metrics[0]["data"] | {"batch_size": 1})
     data.setup("test")
-    images = data.on_after_batch_transfer(next(iter(data.test_dataloader())), 0)["image"]
-    channels = max(model.exact.channels, images.shape[1])
-    sheet = torch.full((channels, rows * (2 * SIDE + 2 * GAP), columns * (SIDE + GAP)), 0.5)
-    shown = torch.nn.functional.interpolate(images, (SIDE, SIDE), mode="bilinear")
-    for i, strokes in enumerate(model.strokes(images)):
-        drawing = Drawing(strokes, model.exact.name)
-        picture = 1 - drawing.to("pen").render(SIDE) if curves else drawing.render(SIDE)
-        y, x = i // columns * (2 * SIDE + 2 * GAP), i % columns * (SIDE + GAP)
-        sheet[:, y : y + SIDE, x : x + SIDE] = shown[i]
-        sheet[:, y + SIDE : y + 2 * SIDE, x : x + SIDE] = picture
-    to_image(sheet).save(out)
+    images = data.datasets["test"]
+    chosen = torch.linspace(args.first, len(images) - 1, args.rows * args.columns).round().int().tolist()
+    batch = torch.utils.data.default_collate([images[i] for i in chosen])
+    ready = data.on_after_batch_transfer(batch, 0)
+    hint, goal = ready["image"], ready.get("target", ready["image"])
+    drawn = list(model.strokes(hint))
+    sheets = [F.interpolate(goal, (SIDE, SIDE), mode="bilinear"), shown(model, drawn, args.curves)]
+    if args.refine:
+        blank = model.exact.blank(len(hint), hint.shape[-1], hint.device)
+        drawn, _ = refined(model.exact, model.smooth, blank, drawn, goal, args.refine, model.least)
+        sheets.append(shown(model, drawn, args.curves))
+    channels = max(len(sheet[0]) for sheet in sheets)
+    cells = torch.stack([F.pad(sheet.expand(-1, channels, -1, -1), (0, GAP, 0, GAP), value=0.5) for sheet in sheets], 1)
+    cells = cells.unflatten(0, (args.rows, args.columns)).permute(3, 0, 2, 4, 1, 5)
+    to_image(cells.flatten(4).flatten(1, 3)).save(args.out, optimize=True)
+
+
+def shown(model: zoo.CanvasDrawer, drawn: list[Tensor], curves: bool) -> Tensor:
+    """Pictures (B, C, SIDE, SIDE) of strokes (n, A) each."""
+    drawings = [Drawing(strokes, model.exact.name) for strokes in drawn]
+    return torch.stack([1 - d.to("pen").render(SIDE) if curves else d.render(SIDE) for d in drawings])
 
 
 if __name__ == "__main__":
-    if not 3 <= len(sys.argv) <= 6:
-        sys.exit(__doc__)
-    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:5]), curves=sys.argv[5:] == ["curves"])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name")
+    parser.add_argument("out")
+    for option, default in {"rows": 4, "columns": 16, "refine": 0, "first": 0}.items():
+        parser.add_argument(f"--{option}", type=int, default=default)
+    parser.add_argument("--curves", action="store_true")
+    main(parser.parse_args())
