@@ -197,6 +197,13 @@ def test_images_of_another_size_are_refused(painters):
 # --- human strokes ---
 
 
+class Progress:
+    """A trainer at some step of 100."""
+
+    def __init__(self, step):
+        self.global_step, self.estimated_stepping_batches = step, 100
+
+
 def test_an_agent_of_human_strokes_is_saved_and_loaded(painters, tmp_path):
     agent = tiny(
         renderer="mypaint", painter="tiny-mypaint", steps=8, channels=1, connected=True, learning={"human": 0.5}
@@ -213,23 +220,35 @@ def test_demonstrations_are_connected_drawings():
         assert torch.equal(starts[1:], ends[:-1])
 
 
-def test_the_lesson_is_learned_by_heart(painters):
-    options = {"renderer": "mypaint", "painter": "tiny-mypaint", "steps": 8, "channels": 1, "connected": True}
-    agent = tiny(**options, learning={"human": 1.0}, image_size=64)
-    images = torch.rand(10, 1, 1, 1).expand(-1, 1, 64, 64) * torch.rand(10, 1, 64, 64)
-    batch = {"image": images, "label": torch.arange(10)}
+HUMAN = {"renderer": "mypaint", "painter": "tiny-mypaint", "steps": 8, "channels": 1, "connected": True}
+
+
+def test_the_lesson_is_learned_by_heart_then_bent_to_the_ink(painters):
+    distance = {"share": 0.9, "length": (0.0, 0.0)}
+    learning = {"human": 0.5, "released": 0.8, "forcing": 10.0, "warm": 1.0}
+    agent = tiny(**HUMAN, learning=learning, distance=distance, image_size=64)
+    agent._trainer = Progress(10)
+    logged = {}
+    agent.log = lambda name, value, **kwargs: logged.update({name: value.item()})
+    agent.log_dict = lambda figures, **kwargs: logged.update({k: v.item() for k, v in figures.items()})
+    agent.rollout = None  # nothing is painted
+    images = 1 - torch.stack([Drawing.load(agents.DEMONSTRATIONS / f"{i}.json").render(64)[:1] for i in range(10)])
+    batch = {"image": 1 - images, "label": torch.arange(10)}
     optimizer = torch.optim.Adam(agent.net.parameters(), 3e-3)
-    error = lambda: (agent.strokes(images) - agent.lesson).square().mean()  # noqa: E731
-    before = error().item()
+    losses = []
     for _ in range(40):
-        loss = error()
+        losses.append(agent.training_step(batch, 0))
+        assert losses[-1].item() == pytest.approx(10 * logged["train/strokes"], rel=1e-4)
         optimizer.zero_grad()
-        loss.backward()
+        losses[-1].backward()
         optimizer.step()
-    assert loss.item() < 0.3 * before
+    assert losses[-1] < 0.3 * losses[0]
+    for step, share in ((65, 0.5), (85, 0.0)):
+        agent._trainer = Progress(step)
+        beyond = agent.training_step(batch, 0).item() - 10 * share * logged["train/strokes"]
+        assert beyond > 0.5 * logged["train/recall"] > 0
     shown = agent.path(agent.lesson)
     assert agents.ordered(shown, shown).all()
-    assert batch["label"].shape == (10,)
 
 
 def test_order_and_direction_are_told():

@@ -246,7 +246,7 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
         """Log train/mse, of the canvas; train/critic, by how much the critic tells images from canvases;
         train/strokes, the error to the demonstration; train/precision and train/recall, see :meth:`distance_loss`."""
         if self.by_distance_alone:
-            return self.first_phase(batch["image"])
+            return self.first_phase(batch)
         images = batch["image"][: self.distance.pixel_batch] if self.distance else batch["image"]
         left, real = 1 - self.done(), self.done() >= self.learning.real
         with torch.set_grad_enabled(self.generates):
@@ -264,8 +264,13 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
         if self.distance:
             loss = loss + self.distance_loss(strokes, images)
         if self.lesson is not None:
-            loss = self.taught(loss, strokes, self.lesson.to(self.device)[batch["label"][: len(images)]])
+            loss = self.taught(loss, strokes, self.demonstrated(batch)[: len(images)])
         return critics + loss
+
+    def demonstrated(self, batch: dict[str, Tensor]) -> Tensor:
+        """The strokes (B, T, A) that show how the digit of each image is drawn."""
+        assert self.lesson is not None
+        return self.lesson.to(self.device)[batch["label"]]
 
     def taught(self, loss: Tensor, strokes: Tensor, shown: Tensor) -> Tensor:
         """The loss of an agent that follows demonstrations: first their error alone, then its own loss, too.
@@ -283,13 +288,16 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
             share = max(0.0, (self.learning.released - self.done()) / (self.learning.released - self.learning.human))
         return self.learning.forcing * error * share + (0 if alone else 1) * loss
 
-    def first_phase(self, images: Tensor) -> Tensor:
+    def first_phase(self, batch: dict[str, Tensor]) -> Tensor:
         """The loss while the agent learns where the ink is. Columns that no curve depends on, such as pressures, are
-        held in the middle."""
-        strokes = self.blind_strokes(images)
+        held in the middle, or where the demonstrations have them."""
+        strokes = self.blind_strokes(batch["image"])
+        loss = self.distance_loss(strokes, batch["image"]) + nothing(self)
+        if self.lesson is not None:
+            return self.taught(loss, strokes, self.demonstrated(batch))
         rest = [k for k in shapeless(self.actions) if self.actions.columns[k] not in self.actions.lengths]
         held = HOLD * (strokes[..., rest] - MIDDLE).square().mean() if rest else 0.0
-        return self.distance_loss(strokes, images) + held + nothing(self)
+        return loss + held
 
     def distance_loss(self, strokes: Tensor, images: Tensor) -> Tensor:
         """The cost of strokes (B, T, A) by their curves' distance to the dark ink of images (B, 1, S, S).
@@ -314,8 +322,8 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
         self.painter_mse.update(canvas, target)
         self.gap.update(canvas, drawn)
         if self.lesson is not None:
-            shown = self.lesson.to(self.device)[batch["label"]]
-            self.in_order.update(ordered(self.path(strokes.float()), self.path(shown)).float())
+            shown = self.path(self.demonstrated(batch))
+            self.in_order.update(ordered(self.path(strokes.float()), shown).float())
         return strokes, drawn
 
     def log_figures(self, split: str, batch: dict[str, Tensor]) -> None:
