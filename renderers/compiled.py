@@ -6,9 +6,10 @@ where another process uses a core.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,10 +42,15 @@ def possible(canvas: Tensor, strokes: Tensor) -> bool:
     """Whether loops can paint these: on a CPU, in single precision, without gradients, of numbers within reason."""
     if torch.is_grad_enabled() and (canvas.requires_grad or strokes.requires_grad):
         return False
-    if not all(x.device.type == "cpu" and x.dtype == torch.float32 for x in (canvas, strokes)):
+    return within_reason(strokes) and canvas.device.type == "cpu" and canvas.dtype == torch.float32
+
+
+def within_reason(strokes: Tensor) -> bool:
+    """Whether loops can read these numbers: on a CPU, in single precision, neither NaN nor beyond FAR."""
+    if strokes.device.type != "cpu" or strokes.dtype != torch.float32:
         return False
     numbers = strokes.detach().numpy()
-    return numbers.size == 0 or bool(numbers.min() > -FAR and numbers.max() < FAR)  # false for NaN, too
+    return numbers.size == 0 or bool(numbers.min() > -FAR and numbers.max() < FAR)  # false for NaN
 
 
 def blank(batch: int, colour: tuple[float, ...], height: int, width: int) -> Tensor:
@@ -87,6 +93,11 @@ def paint(canvas: Tensor, geometry: Geometry, colours: Tensor, mix: str, drawn: 
         return
     bounds = [0, *(int(ends[len(ends) * k // parts - 1]) for k in range(1, parts)), len(table)]
     shares = [table[a:b] for a, b in pairwise(bounds) if a < b]
-    # the pool ends with the painting: nothing of it is left for a forked process, or for the interpreter's end
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda share: function(*arguments, share), shares))
+    shared(lambda share: function(*arguments, share), shares)
+
+
+def shared(work: Callable[[Any], Any], shares: Sequence[Any]) -> list[Any]:
+    """What work makes of each share, in their order, the threads taking them in turn."""
+    # the pool ends with the work: nothing of it is left for a forked process, or for the interpreter's end
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return list(pool.map(work, shares))

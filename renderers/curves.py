@@ -12,9 +12,9 @@ import renderers.compiled as compiled
 from renderers.base import ActionSpace, Box
 from renderers.colour import LAB_COLUMNS, RGB_COLUMNS, colour_columns, colours
 from renderers.compiled import Geometry
-from renderers.distances import curve_coverage, curve_geometry, near_curves, tail
+from renderers.distances import curve_coverage, curve_geometry, smooth_opacity
 from renderers.outline import Outline, bezier
-from renderers.pixels import Ink, Overlay, coverage
+from renderers.pixels import Ink, Overlay
 from renderers.registry import register
 
 POINTS = "x0 y0 x1 y1 x2 y2"
@@ -180,12 +180,8 @@ class QBC(Overlay):
         shrink = action.new_tensor([width - 0.5, height - 0.5]) / action.new_tensor([width, height])
         points = self.curves(action) * shrink + 0.25 / action.new_tensor([width, height])
         radii = self.actions.select(action, "r0 r2") * self.MAX_RADIUS + 0.25 / (width * height) ** 0.5
-        distance, t, lay_out = near_curves(
-            points.flatten(1), radii[:, 0], radii[:, 1], height, width, tail(smooth=True)
-        )
-        inked, t = lay_out(coverage(distance, smooth=True)), lay_out(t)
-        a0, a2 = self.opacities(action)[:, :, None, None].unbind(1)
-        return inked * (a0 + (a2 - a0) * t)
+        shades = None if self.opaque else self.opacities(action)
+        return smooth_opacity(points.flatten(1), radii[:, 0], radii[:, 1], shades, height, width)
 
     def outlines(self, strokes: Tensor) -> list[Outline]:
         outlines = []

@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import renderers.compiled as compiled
 from renderers.compiled import Geometry
 from renderers.pixels import SOFTNESS, coverage, pixel_centres
+from renderers.smooth import SmoothCurves
 
 BLOCK = 8  # pixels
 CACHED = 1 << 19  # numbers that a CPU's cache holds
@@ -134,8 +136,34 @@ def curve_coverage(
         smooth: the form that has gradients everywhere (see :func:`renderers.pixels.coverage`).
         edge: width of the exact form's edge, in pixels.
     """
+    if smooth:
+        return smooth_opacity(points, r0, r2, None, height, width)
     distance, _, lay_out = near_curves(points, r0, r2, height, width, tail(smooth, edge))
     return lay_out(coverage(distance, smooth, edge))
+
+
+def smooth_opacity(points: Tensor, r0: Tensor, r2: Tensor, shades: Tensor | None, height: int, width: int) -> Tensor:
+    """Opacity of tapered curves, smooth form: (B, height, width) in [0, 1].
+
+    Args:
+        points: (B, 6), and the radii (B,) that follow: see :func:`in_pixels`.
+        r0: radii at the start.
+        r2: radii at the end.
+        shades: (B, 2), opacities at the start and at the end; None for 1.
+        height: of the canvas, in pixels.
+        width: of the canvas, in pixels.
+    """
+    if len(points) and all(compiled.within_reason(v) for v in (points, r0, r2)):
+        curve, r0, r2 = in_pixels(points, r0, r2, height, width)
+        numbers = torch.cat([*curve, r0[:, None], r2[:, None]], 1)
+        shades = points.new_ones(len(points), 2) if shades is None else shades
+        return SmoothCurves.apply(numbers, shades, SOFTNESS, tail(smooth=True), height, width)
+    distance, t, lay_out = near_curves(points, r0, r2, height, width, tail(smooth=True))
+    inked = coverage(distance, smooth=True)
+    if shades is None:
+        return lay_out(inked)
+    a0, a2 = shades[:, :, None, None].unbind(1)
+    return lay_out(inked) * (a0 + (a2 - a0) * lay_out(t))
 
 
 def curve_geometry(points: Tensor, radius: Tensor, height: int, width: int, edge: float) -> Geometry:

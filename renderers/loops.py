@@ -361,8 +361,19 @@ def mark(near: Array, y: int, curve: Array, samples: Array) -> tuple[int, int]:
 def cover(xs: Array, ys: Array, curve: Array, samples: Array, line: Array, least: Array) -> None:
     """Write to ``line`` (n,) how much a curve covers of the pixels xs, ys; ``least`` (n,) is for its own use."""
     ax, ay, bx, by, px, py = curve[0], curve[1], curve[2], curve[3], curve[4], curve[5]
-    r0, r2, edge = curve[6], curve[7], curve[8]
-    taper, last = r2 - r0, np.float32(SAMPLES - 1)
+    r0, taper, edge = curve[6], curve[7] - curve[6], curve[8]
+    nearest(xs, ys, curve, samples, line, least)
+    for i in range(len(xs)):
+        t = line[i]
+        dx, dy = px - xs[i] + bx * t + ax * (t * t), py - ys[i] + by * t + ay * (t * t)
+        line[i] = covered(length(dx, dy) - (r0 + taper * t), edge)
+
+
+@loop
+def nearest(xs: Array, ys: Array, curve: Array, samples: Array, line: Array, least: Array) -> None:
+    """Write to ``line`` (n,) the t of the circle of a curve with the least power distance to pixels xs, ys (n,)."""
+    ax, ay, bx, by, px, py = curve[0], curve[1], curve[2], curve[3], curve[4], curve[5]
+    r0, taper, last = curve[6], curve[7] - curve[6], np.float32(SAMPLES - 1)
     least[:] = np.inf
     for k in range(SAMPLES):  # the line holds the number of the sample with the least power distance
         x, y = samples[0, k], samples[1, k]
@@ -380,9 +391,7 @@ def cover(xs: Array, ys: Array, curve: Array, samples: Array, line: Array, least
         slope = dx * vx + dy * vy - (r0 + taper * t) * taper
         curvature = vx * vx + vy * vy + TWO * (dx * ax + dy * ay) - taper * taper
         step = min(max(slope / max(curvature, np.float32(1e-6)), -HALF / last), HALF / last)
-        t = min(max(t - step, ZERO), ONE) if curvature > ZERO else t
-        dx, dy = px - xs[i] + bx * t + ax * (t * t), py - ys[i] + by * t + ay * (t * t)
-        line[i] = covered(length(dx, dy) - (r0 + taper * t), edge)
+        line[i] = min(max(t - step, ZERO), ONE) if curvature > ZERO else t
 
 
 @loop
@@ -399,3 +408,99 @@ def power(k: int, x: Number, y: Number, samples: Array) -> Number:
     """Power distance of a pixel to the circle at sample k, less ``|pixel|²``."""
     cx, cy, r = samples[0, k], samples[1, k], samples[2, k]
     return (cx * cx + cy * cy) - r * r - TWO * (cx * x + cy * y)
+
+
+# --- smooth curves, with gradients: see renderers.smooth ---
+
+
+@loop
+def near_pixels(numbers: Array, height: int, width: int) -> Array:
+    """How many pixels of a canvas each of some curves (N, 9) may reach, as of :func:`curves`: (N,) int64."""
+    near, samples = np.zeros(width, np.bool_), np.empty((3, SAMPLES), np.float32)
+    counts = np.zeros(len(numbers), np.int64)
+    for m in range(len(numbers)):
+        sample(numbers[m], samples)
+        for y in range(height):
+            x, end = mark(near, y, numbers[m], samples)
+            for k in range(x, end):
+                counts[m] += near[k]
+                near[k] = False
+    return counts
+
+
+@loop
+def smooth_curves(
+    opacity: Array, numbers: Array, shades: Array, rate: Number, ends: Array, places: Array, ts: Array, inked: Array
+) -> None:
+    """Write opacities s(d) · (a0 + (a2 - a0) t) of curves to canvases of zeros; s: the logistic function of -d · rate.
+
+    Args:
+        opacity: (N, height, width), one for each curve.
+        numbers: (N, 9), as of :func:`curves`; the edge is twice the distance at which opacity ends.
+        shades: (N, 2), opacities a0 and a2 at both ends.
+        rate: one over pixels.
+        ends: (N + 1,), where in the next three those of each curve begin; at last, where they all end.
+        places: (K,), written: which pixels a curve may reach, y · width + x.
+        ts: (K,), written: their t.
+        inked: (K,), written: their s.
+    """
+    height, width = opacity.shape[1], opacity.shape[2]
+    near, samples = np.zeros(width, np.bool_), np.empty((3, SAMPLES), np.float32)
+    most = np.int64(0)
+    for m in range(len(numbers)):
+        most = max(most, ends[m + 1] - ends[m])
+    pile = np.empty((3, most), np.float32)
+    for m in range(len(numbers)):
+        curve, begin = numbers[m], ends[m]
+        sample(curve, samples)
+        n = 0
+        for y in range(height):
+            x, end = mark(near, y, curve, samples)
+            for k in range(x, end):
+                if near[k]:
+                    pile[0, n], pile[1, n] = np.float32(k) + HALF, np.float32(y) + HALF
+                    places[begin + n] = y * width + k
+                    near[k], n = False, n + 1
+        xs, ys, t, s = pile[0, :n], pile[1, :n], ts[begin : begin + n], inked[begin : begin + n]
+        nearest(xs, ys, curve, samples, t, pile[2, :n])
+        taper = curve[7] - curve[6]
+        for i in range(n):
+            dx = curve[4] - xs[i] + curve[2] * t[i] + curve[0] * (t[i] * t[i])
+            dy = curve[5] - ys[i] + curve[3] * t[i] + curve[1] * (t[i] * t[i])
+            s[i] = ONE / (ONE + np.exp((length(dx, dy) - (curve[6] + taper * t[i])) * rate))
+        flat, first, more = opacity[m].reshape(-1), shades[m, 0], shades[m, 1] - shades[m, 0]
+        for i in range(n):
+            flat[places[begin + i]] = s[i] * (first + more * t[i])
+
+
+@loop
+def smooth_gradients(
+    gradient: Array, numbers: Array, shades: Array, rate: Number, ends: Array, places: Array, ts: Array, inked: Array
+) -> tuple[Array, Array]:
+    """The gradients of the numbers (N, 8), without the edge, and of the shades (N, 2), of :func:`smooth_curves`.
+
+    From that of its opacities (N, height, width). The t of the nearest circle needs none: see ``renderers.distances``.
+    """
+    width = gradient.shape[2]
+    of_numbers, of_shades = np.zeros((len(numbers), 8), np.float32), np.zeros((len(numbers), 2), np.float32)
+    for m in range(len(numbers)):
+        curve, flat = numbers[m], gradient[m].reshape(-1)
+        first, more = shades[m, 0], shades[m, 1] - shades[m, 0]
+        ax = ay = bx = by = px = py = r0 = r2 = a0 = a2 = 0.0
+        for i in range(ends[m], ends[m + 1]):
+            place, t, s = places[i], ts[i], inked[i]
+            dx = curve[4] - (np.float32(place % width) + HALF) + curve[2] * t + curve[0] * (t * t)
+            dy = curve[5] - (np.float32(place // width) + HALF) + curve[3] * t + curve[1] * (t * t)
+            g, square = flat[place] * s, dx * dx + dy * dy
+            a0, a2 = a0 + g * (ONE - t), a2 + g * t
+            g *= (first + more * t) * (s - ONE) * rate
+            r0, r2 = r0 - g * (ONE - t), r2 - g * t
+            if square >= TINY:
+                size = np.sqrt(square)
+                u, v = g * dx / size, g * dy / size
+                ax, ay, bx, by = ax + u * (t * t), ay + v * (t * t), bx + u * t, by + v * t
+                px, py = px + u, py + v
+        row = of_numbers[m]
+        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7] = ax, ay, bx, by, px, py, r0, r2
+        of_shades[m, 0], of_shades[m, 1] = a0, a2
+    return of_numbers, of_shades

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import renderers
-from renderers import compiled
+from renderers import compiled, smooth
 from renderers.pixels import Ink
 
 NAMES = [
@@ -67,6 +67,70 @@ def test_loops_paint_what_torch_paints(name, size, slow):
     difference = (fast - exact).abs()
     assert difference.mean() < 1e-6
     assert difference.max() < (1e-2 if name.startswith("bezier") else 1e-4)
+
+
+SMOOTH = ["bezier", "bezier-width", "bezier-width-lab", "qbc", "qbc-opaque"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", SMOOTH)
+def test_smooth_curves_and_their_gradients_are_torchs(name, size, monkeypatch):
+    """But for the few pixels for which two points of a curve are equally near."""
+    r = renderers.get(name, differentiable=True)
+    weights = torch.randn(16, *size, generator=torch.Generator().manual_seed(2)) / (size[0] * size[1]) ** 0.5
+    results = []
+    for loops in (True, False):
+        monkeypatch.setattr(compiled, "within_reason", lambda _, answer=loops: answer)
+        calls = []
+        monkeypatch.setattr(smooth, "parts", lambda *a, of=smooth.parts, calls=calls: calls.append(a) or of(*a))
+        strokes = some_strokes(r)[:, 0].requires_grad_()
+        opacity = r.opacity(strokes, *size)
+        (opacity * weights).sum().backward()
+        assert len(calls) == (3 if loops else 0)
+        results.append((opacity.detach(), strokes.grad))
+    (fast, gradient), (slow, slow_gradient) = results
+    assert (fast - slow).abs().mean() < 1e-5
+    assert (fast - slow).abs().max() < 1e-2
+    difference = (gradient - slow_gradient).norm(dim=1)
+    assert difference.median() < 1e-4 * slow_gradient.norm(dim=1).median()
+    assert (difference <= 2e-2 * slow_gradient.norm(dim=1) + 1e-2).all()
+
+
+def test_smooth_curves_have_the_gradients_of_differences():
+    """Of one radius and opacity all along, as the t of the nearest circle is held."""
+    generator = torch.Generator().manual_seed(0)
+    numbers = torch.rand(6, 8, generator=generator) * 20 + 4
+    numbers[:, :4] -= 14
+    numbers[:, 6:] = 0.1 * numbers[:, 6:7]
+    shades, weights = torch.rand(6, 1, generator=generator).repeat(1, 2), torch.randn(6, 24, 32, generator=generator)
+
+    def loss(numbers, shades):
+        return (smooth.SmoothCurves.apply(numbers, shades, 2.0, 16.0, 24, 32) * weights).double().sum()
+
+    inputs = numbers.requires_grad_(), shades.requires_grad_()
+    gradients = torch.autograd.grad(loss(*inputs), inputs)
+    for k, (value, gradient) in enumerate(zip(inputs, gradients, strict=True)):
+        step = torch.randn(value.shape, generator=generator) * 1e-2
+        if k == 0:
+            step[:, 6] = step[:, 7]
+        ahead, back = ([*inputs[:k], v, *inputs[k + 1 :]] for v in (value + step, value - step))
+        with torch.no_grad():
+            slope = (loss(*ahead) - loss(*back)) / 2
+        assert (step * gradient).sum().item() == pytest.approx(slope.item(), rel=0.03, abs=1e-3)
+
+
+def test_threads_share_smooth_curves(monkeypatch):
+    r, calls = renderers.get("qbc", differentiable=True), []
+    strokes = some_strokes(r)[:, 0]
+    alone = r.opacity(strokes, 40, 40)
+    monkeypatch.setattr(smooth, "WORTH", 1)
+    monkeypatch.setattr(smooth, "shared", lambda work, some: calls.append(some) or [work(share) for share in some])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    strokes.requires_grad_()
+    together = r.opacity(strokes, 40, 40)
+    assert torch.equal(together, alone)
+    together.sum().backward()
+    assert [len(some) for some in calls] == [8, 8, 8]
 
 
 @pytest.mark.parametrize("name", NAMES)

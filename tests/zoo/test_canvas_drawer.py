@@ -173,6 +173,13 @@ def test_windows_without_overlap_do_not_see_each_other():
     assert 0 < len(drawing) <= len(tiles)
 
 
+def test_windows_may_reach_beyond_the_image_in_a_validation():
+    model = drawer(overlap=False)
+    strokes, drawn = model.evaluate_batch({"image": lines(24, 24)})
+    assert (strokes.shape[1], drawn.shape[-2:]) == (0, (24, 24))
+    assert model.painter_mse.compute().isfinite()
+
+
 def test_with_overlap_a_window_sees_its_neighbours_strokes():
     model = drawer()
     seen = []

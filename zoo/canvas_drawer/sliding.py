@@ -166,7 +166,7 @@ def slide(
                 drawn.append(DrawnWindow(i, box, of_window.detach()))
             if report is not None:
                 report(len(drawn) / total, drawn)
-    return drawn, canvas[..., :height, :width]
+    return drawn, canvas[..., :height, :width].contiguous()
 
 
 def placed(windows: Sequence[DrawnWindow], renderer: Renderer, image: int) -> tuple[str, Tensor]:
