@@ -161,6 +161,10 @@ class MyPaint(Renderer):
         painted = self.fold(array(canvas), array(action)[:, None])
         return torch.from_numpy(painted).to(canvas.device)
 
+    def paint_all(self, canvas: Tensor, strokes: Tensor, mask: Tensor | None = None) -> Tensor:
+        painted = self.fold(array(canvas), array(strokes), None if mask is None else mask.cpu().numpy())
+        return torch.from_numpy(painted).to(canvas.device)
+
     def render(
         self, strokes: Tensor, size: int | tuple[int, int], mask: Tensor | None = None, steps: bool = False
     ) -> Tensor:

@@ -8,6 +8,8 @@ from methods import METHODS, QUIET, images
 from overfit import overfit
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
+from tiny_files import has_mypaint
+from tiny_painters import gan
 
 import datamodules
 import renderers
@@ -16,6 +18,7 @@ from datamodules import Strokes
 from datamodules.base import resize
 from renderers import Drawing
 from zoo.base.tiling import Windows, worst_of_each_part
+from zoo.checkpoints import loading
 from zoo.checkpoints.methods import arguments
 from zoo.sara import painting
 from zoo.sara.networks import Actor, Critic, Discriminator, Rasteriser, folded
@@ -157,8 +160,6 @@ def test_thin_strokes_are_counted_apart():
 
 def exported(tmp_path, size):
     """The folder of a neural renderer of ``qbc`` that nobody has trained."""
-    from zoo.checkpoints import loading
-
     torch.manual_seed(0)
     return str(loading.save(zoo.NeuralRenderer("qbc", size=size, width=0.125), tmp_path / f"painter-{size}"))
 
@@ -319,6 +320,41 @@ def test_the_gradient_reaches_the_actor_through_the_smooth_form():
     torch.testing.assert_close(painted, model.paint(model.exact, canvas, bundle))  # its value is the renderer's own
     painted.sum().backward()
     assert (bundle.grad.abs() > 0).float().mean() > 0.8
+
+
+def test_a_painter_may_lend_its_gradients_only(tmp_path):
+    painter = exported(tmp_path, 32)
+    model, other = tiny(painter=painter, real=True), tiny(painter=painter)
+    canvas, bundles = torch.rand(2, 3, 16, 16), torch.rand(2, 26)
+    found = []
+    for one in (model, other):
+        bundle = bundles.clone().requires_grad_()
+        painted = one.imagine(canvas, bundle)
+        painted.sum().backward()
+        found.append((painted.detach(), bundle.grad))
+    torch.testing.assert_close(found[0][0], model.paint(model.exact, canvas, bundles))
+    assert not torch.allclose(found[0][0], found[1][0])
+    torch.testing.assert_close(found[0][1], found[1][1])
+    assert (model.world, other.world) == (model.exact, other.painter)
+    model.eval().evaluate_batch({"image": torch.rand(2, 3, 16, 16)})
+    assert not model.world_mse.update_called
+
+
+@pytest.mark.skipif(not has_mypaint(), reason="needs libmypaint and its brushes")
+def test_it_paints_in_strokes_of_mypaint(tmp_path):
+    folder = loading.save(gan("mypaint"), tmp_path / "painter")
+    options = {"renderer": "mypaint", "painter": str(folder), "levels": [1, 1], "steps": 7, "discount": 0.0}
+    model = tiny(**options, real=True).eval()
+    drawing = model.draw(photo())
+    assert (drawing.renderer, len(drawing)) == ("mypaint", 14)
+    canvas = model.exact.blank(1, 32)
+    whole = model.exact.paint_all(canvas, drawing.strokes[None])
+    for stroke in drawing.strokes:
+        canvas = model.exact.paint(canvas, stroke[None])
+    torch.testing.assert_close(whole, canvas, atol=2e-3, rtol=0)  # MyPaint keeps 15 bits
+    losses = model.train().losses(transitions(model))
+    losses["actor"].backward()
+    assert all(p.grad.isfinite().all() for p in model.actor.parameters())
 
 
 def test_the_slow_copies_follow():

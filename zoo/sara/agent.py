@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics import MeanSquaredError
 
 from datamodules.base import resize
-from renderers import Box, Drawing, Overlay, Renderer
+from renderers import Box, Drawing, Renderer
+from renderers.colour import RGB_COLUMNS
 from zoo.base.drawer import CHUNK, ImageDrawer
 from zoo.base.images import read
 from zoo.base.progress import Watch
@@ -40,8 +41,6 @@ class Agent(ImageDrawer):
         ValueError: For numbers that cannot be, or a renderer that is not of one colour over a canvas.
     """
 
-    exact: Overlay
-
     def __init__(
         self,
         renderer: str,
@@ -54,7 +53,7 @@ class Agent(ImageDrawer):
         lr: float,
     ):
         super().__init__(renderer, painter, image_size, 3, lr)
-        if not isinstance(self.exact, Overlay):
+        if self.exact.channels != 3 or not set(RGB_COLUMNS.split()) <= set(self.actions.columns):
             raise ValueError(
                 f"SARA makes strokes of one colour over a canvas, such as 'qbc' or 'line'; {renderer!r} has none"
             )
@@ -108,7 +107,7 @@ class Agent(ImageDrawer):
         ]
 
     @torch.no_grad()
-    def episode(self, targets: Tensor, renderer: Overlay) -> Episode:
+    def episode(self, targets: Tensor, renderer: Renderer) -> Episode:
         """Paint targets (B, 3, W, W), W = world_size, on a renderer."""
         canvas = renderer.blank(len(targets), self.world_size, targets.device)
         actions, canvases, seen = [], [canvas], []
@@ -133,16 +132,21 @@ class Agent(ImageDrawer):
         """A part of each image (B, 3, W, W), as the actor looks at it: (B, 3, image_size, image_size)."""
         return images if self.levels is None else parts(images, where, self.image_size)
 
-    def place(self, renderer: Overlay, actions: Tensor, where: list[Box]) -> Tensor:
+    def place(self, renderer: Renderer, actions: Tensor, where: list[Box]) -> Tensor:
         """Bundles (B, bundle · A) of a part of each image, on the scale of the whole image."""
         bundles = actions.unflatten(1, (self.bundle, -1))
         placed = [renderer.place(bundle, box)[1] for bundle, box in zip(bundles, where, strict=True)]
         return torch.stack(placed).view_as(actions)
 
-    def paint(self, renderer: Overlay, canvas: Tensor, action: Tensor) -> Tensor:
+    def paint(self, renderer: Renderer, canvas: Tensor, action: Tensor) -> Tensor:
         """Canvases (B, 3, H, W) after bundles (B, bundle · A)."""
         with torch.autocast(canvas.device.type, enabled=False):  # distances need float32
             return renderer.paint_all(canvas, action.float().view(len(action), self.bundle, -1))
+
+    @property
+    def world(self) -> Renderer:
+        """What paints the canvases that it meets in training: the painter, if it has one."""
+        return self.exact if self.painter_name is None else self.painter
 
     def find_painter(self) -> Renderer:
         """See :meth:`ImageDrawer.find_painter`.
@@ -163,17 +167,17 @@ class Agent(ImageDrawer):
     # --- the paper's protocol ---
 
     def evaluate_batch(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """See :meth:`ImageDrawer.evaluate_batch`. With a painter, images are also painted, seen and judged on it."""
-        if self.painter_name is not None:
+        """See :meth:`ImageDrawer.evaluate_batch`. Where a painter is the world, images are also judged on it."""
+        if self.world is not self.exact:
             target = self.to_world(batch["image"])
-            painted = self.episode(target, cast(Overlay, self.painter)).canvases[-1]
+            painted = self.episode(target, self.world).canvases[-1]
             self.world_mse.update(painted.float(), target)
         return super().evaluate_batch(batch)
 
     def log_figures(self, split: str, batch: dict[str, Tensor]) -> None:
-        """Log the figures of :meth:`ImageDrawer.log_figures` and, with a painter, ``split``/world_mse."""
+        """Log the figures of :meth:`ImageDrawer.log_figures` and, where the world is a painter, ``split``/world_mse."""
         super().log_figures(split, batch)
-        if self.painter_name is not None:
+        if self.world is not self.exact:
             self.log(f"{split}/world_mse", self.world_mse, batch_size=len(batch["image"]))
 
     # --- drawings ---
@@ -284,7 +288,7 @@ class Agent(ImageDrawer):
         painted, passes = paint(act, self.exact, pixels, plan, tiles, (height, width), self.image_size, seen)
         if not refine:
             return list(painted)
-        smooth, seen = cast(Overlay, self.smooth), partial(report, first, 1 - first)
+        smooth, seen = self.smooth, partial(report, first, 1 - first)
         targets = [resize(image, (tiles * height, tiles * width)) for image in pixels]
         each = zip(targets, painted, passes, strict=True)
         return [improve(smooth, t, rows, refine, by, self.bundle, watch=seen) for t, rows, by in each]

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from datamodules.base import resize
-from renderers import Overlay
+from renderers import Renderer
 from zoo.base.drawer import check_draw
 from zoo.base.refine import check_refine
 from zoo.base.tiling import Windows, worst_of_each_part
@@ -84,7 +84,7 @@ def check(tiles: int, strokes: int | None, refine: int, bundle: int, most: int, 
 
 def paint(
     act: Act,
-    renderer: Overlay,
+    renderer: Renderer,
     pixels: Sequence[Tensor],
     plan: list[Level],
     tiles: int,
@@ -134,7 +134,7 @@ def paint(
 
 def paint_tiles(
     act: Act,
-    renderer: Overlay,
+    renderer: Renderer,
     canvas: Tensor,
     target: Tensor,
     chosen: Tensor,
@@ -181,7 +181,7 @@ def paint_tiles(
 
 
 def refine(
-    renderer: Overlay,
+    renderer: Renderer,
     target: Tensor,
     strokes: Tensor,
     steps: int,
@@ -223,7 +223,7 @@ def refine(
     return best
 
 
-def repaint(renderer: Overlay, strokes: Tensor, target: Tensor, passes: list[Pass], bundle: int) -> Tensor:
+def repaint(renderer: Renderer, strokes: Tensor, target: Tensor, passes: list[Pass], bundle: int) -> Tensor:
     """Paint the canvas (1, 3, H, W) of strokes again, with gradients. The arguments are those of :func:`refine`.
 
     Memory holds one canvas per batch of tiles.

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from renderers import Overlay
+from renderers import Renderer
 from zoo.base.layers import gradient_penalty
 from zoo.base.options import keep_options, options
 from zoo.base.private import copy_all, lerp_all
@@ -39,6 +39,8 @@ class Learning:
         discriminator_lr: Learning rate of the discriminator. It stays as it is.
         decay_at: After every so many updates the actor's learning rate falls to 1/3, the critic's to 3/10 (table 2).
         tau: By which fraction of the way the target networks follow their networks in each update.
+        real: Whether a painter lends its gradients only: the canvases, in training too, are the renderer's own. For
+            strokes that have no smooth form, such as MyPaint's.
 
     Raises:
         ValueError: For a reward that is not known, or a discount out of range.
@@ -51,6 +53,7 @@ class Learning:
     discriminator_lr: float = 3e-4
     decay_at: int = 100_000
     tau: float = 0.001
+    real: bool = False
 
     def __post_init__(self) -> None:
         if self.reward not in ("wgan", "l2"):
@@ -184,17 +187,21 @@ class SARA(Agent):
     # --- the world and its reward ---
 
     @property
-    def world(self) -> Overlay:
+    def world(self) -> Renderer:
         """What paints the canvases that it meets in training."""
-        return self.exact if self.painter_name is None else cast(Overlay, self.painter)
+        return self.exact if self.learning.real else super().world
 
     def imagine(self, canvas: Tensor, action: Tensor) -> Tensor:
         """The canvas after a bundle, with gradients.
 
-        In the renderer's own world it is the renderer's canvas, with the gradient of its smooth form.
+        In the renderer's own world it is the renderer's canvas, with the gradient of its smooth form or of the painter.
         """
-        smooth = self.paint(cast(Overlay, self.painter), canvas, action)
-        if self.painter_name is not None:
+        if self.learning.real and self.painter_name is not None:  # a gradient may be coarse
+            bundles = action.float().view(len(action), self.bundle, -1)
+            smooth = self.painter.paint_all(canvas, bundles).float()
+        else:
+            smooth = self.paint(self.painter, canvas, action)
+        if self.world is not self.exact:
             return smooth
         with torch.no_grad():
             error = self.paint(self.exact, canvas, action.detach()) - smooth
