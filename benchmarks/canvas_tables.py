@@ -91,6 +91,7 @@ SIGNAL = {  # what is left out: the options
     "the distance beside the pixels": ["--model.distance.beside=[0.0,0.0]"],
     "the pixels": ["--model.distance.share=1.0"],
 }
+SMALL = ["--model.network.width=192"]  # the published ones have more
 SHORT = ["--trainer.check_val_every_n_epoch=1000", "--trainer.callbacks.every_n_train_steps=200"]
 
 
@@ -107,14 +108,14 @@ def runs() -> dict[str, Run]:
             options = [*way_options, *row.options, *steps]
             found[f"table1-{way}-{k}"] = Run("canvas-drawer-mnist-canvas", options, f"table1-start-{k}")
     for k, options in enumerate(SIGNAL.values()):
-        found[f"signal-{k}"] = Run("canvas-drawer-omniglot", ["--trainer.max_steps=2000", *options])
+        found[f"signal-{k}"] = Run("canvas-drawer-omniglot", [*SMALL, "--trainer.max_steps=2000", *options])
     for k in sorted(set(STARTS)):
-        options = ["--model.distance.share=1.0", "--trainer.max_steps=2000"]
+        options = [*SMALL, "--model.distance.share=1.0", "--trainer.max_steps=2000"]
         found[f"table2-start-{k}"] = Run("canvas-drawer-omniglot", [*SECOND[k].options, *options])
     for kind, (data, _) in KINDS.items():
         for k, row in enumerate(SECOND):
             size = [] if any("image_size" in o for o in row.options) else ["--data.image_size=96"]
-            steps = ["--data.batch_size=12", "--trainer.max_steps=300", "--model.distance.share=0.5"]
+            steps = [*SMALL, "--data.batch_size=12", "--trainer.max_steps=300", "--model.distance.share=0.5"]
             options = [*data, *row.options, *size, *steps]
             found[f"table2-{kind}-{k}"] = Run("canvas-drawer-sketches", options, f"table2-start-{STARTS[k]}")
     return found
