@@ -28,11 +28,13 @@ from zoo.training.export import export, restore
 
 MNIST = {"class": "MNIST", "image_size": 64, "batch_size": 250}
 OMNIGLOT = {"class": "Omniglot", "part": "small", "image_size": 64, "batch_size": 200}
-ICONS = ["--data", "LineArt", "--data.edge=3", "--data.widths=[0.006,0.016]", "--data.width=0.01"]
+ICONS = (
+    "--data LineArt --data.archive=lineart/lucide-icons.zip --data.edge=3 --data.widths=[0.006,0.016] --data.width=0.01"
+)
 KINDS = {  # of large drawings: what they are, how they are trained on, the test set
     "photos": ([], {"class": "ImageNet", "archive": "imagenet-sample.zip", "lines": True, "image_size": 512}),
     "icons": (
-        [*ICONS, "--data.side=512"],
+        [*ICONS.split(), "--data.side=512"],
         {"class": "LineArt", "edge": 3.0, "width": 0.01, "widths": (0.006, 0.016), "image_size": 512},
     ),
 }
