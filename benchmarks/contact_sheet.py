@@ -3,9 +3,11 @@
 python benchmarks/contact_sheet.py NAME OUT.png [--rows 4] [--columns 16] [--refine STEPS] [--first N] [--curves]
 
 The images lie at equal distances in the test set of the checkpoint's first metric, from the N-th on. With --curves,
-strokes are thin lines. The pictures of docs/, each with ``--rows 2 --columns 14``: ``canvas-drawer-mnist-20
-docs/digits.png``; with ``--refine 60``, ``canvas-drawer-omniglot docs/characters.png`` and ``canvas-drawer-lineart
-docs/icons.png``.
+strokes are thin lines. Of a drawer with windows, three photographs as line drawings, and its drawings of them.
+
+The pictures of docs/: ``canvas-drawer-sketches docs/line_drawings.png --refine 40``; with ``--rows 2 --columns 14``,
+``canvas-drawer-mnist-20 docs/digits.png`` and, with ``--refine 60``, ``canvas-drawer-omniglot docs/characters.png`` and
+``canvas-drawer-lineart docs/icons.png``.
 """
 
 from __future__ import annotations
@@ -17,19 +19,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import zoo
+from datamodules.base import resize
+from datamodules.lines import line_art
 from renderers import Drawing
 from renderers.export.png import to_image
+from zoo.base.images import read
 from zoo.base.refine import refined
 from zoo.checkpoints import catalogue
 from zoo.training.evaluate import data_module
 
-SIDE, GAP = 96, 4
+SIDE, GAP, WIDE = 96, 4, 400
+PHOTOGRAPHS = ("sample:coffee", "sample:astronaut", "sample:chelsea")
 
 
 @torch.no_grad()
 def main(args: argparse.Namespace) -> None:
     torch.manual_seed(0)
     model = zoo.load(args.name)
+    if getattr(model, "windows", None):
+        to_image(torch.cat([photograph(model, name, args.refine) for name in PHOTOGRAPHS], 2)).save(args.out)
+        return
     data = data_module(catalogue.entry(args.name).metrics[0]["data"] | {"batch_size": 1})
     data.setup("test")
     images = data.datasets["test"]
@@ -47,6 +56,18 @@ def main(args: argparse.Namespace) -> None:
     cells = torch.stack([F.pad(sheet.expand(-1, channels, -1, -1), (0, GAP, 0, GAP), value=0.5) for sheet in sheets], 1)
     cells = cells.unflatten(0, (args.rows, args.columns)).permute(3, 0, 2, 4, 1, 5)
     to_image(cells.flatten(4).flatten(1, 3)).save(args.out, optimize=True)
+
+
+def photograph(model: zoo.CanvasDrawer, name: str, refine: int) -> Tensor:
+    """A photograph's lines above, the drawing below, (1, H, WIDE)."""
+    drawing = model.draw(name, ink="lines", refine=refine)
+    picture = drawing.render(WIDE)
+    size = (picture.shape[-2], picture.shape[-1])
+    lines = line_art(resize(read(name, 1), (round(512 / drawing.aspect), 512)))
+    above = (WIDE - size[0]) // 2
+    pair = F.pad(torch.stack([resize(lines, size)[0], picture]), (0, GAP, above, WIDE - size[0] - above + GAP))
+    print(f"{name}: {len(drawing)} strokes")
+    return torch.cat(list(pair), 1)
 
 
 def shown(model: zoo.CanvasDrawer, drawn: list[Tensor], curves: bool) -> Tensor:

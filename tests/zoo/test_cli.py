@@ -426,10 +426,10 @@ def test_recipes_train(recipe, data_root, zoo_list, tmp_path, monkeypatch):
         small += [
             "--model.image_size=16",
             "--model.width=0.125",
-            "--model.painter=null",
             "--model.rounds.batch=2",
             "--model.rounds.updates=1",
         ]
+        small += of_mypaint(config, tmp_path) if recipe.stem.endswith("mypaint") else ["--model.painter=null"]
         small += [
             "--model.rounds.warmup=0",
             "--model.rounds.episodes=4",

@@ -203,6 +203,19 @@ def test_a_worker_that_dies(tmp_path, monkeypatch, capsys):
     assert "DataLoader worker" in capsys.readouterr().err
 
 
+def test_a_worker_that_dies_while_it_hands_over(tmp_path, monkeypatch, capsys):
+    """The connection to it breaks before torch notices that it is gone."""
+    options = METHODS["CanvasDrawer"](tmp_path)
+
+    def breaks(*args, **kwargs):
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr(torch.utils.data.dataloader._MultiProcessingDataLoaderIter, "_try_get_data", breaks)
+    args = ["fit", *QUIET, "--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}", *options]
+    assert cli.main([*args, "--data.workers=1"]) == 1
+    assert "DataLoader worker died ([Errno 104] Connection reset by peer)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_data_file_that_vanishes(tmp_path, capsys, workers):
     options = METHODS["CanvasDrawer"](tmp_path)

@@ -232,7 +232,7 @@ def test_the_lesson_is_learned_by_heart_then_bent_to_the_ink(painters):
     agent.log = lambda name, value, **kwargs: logged.update({name: value.item()})
     agent.log_dict = lambda figures, **kwargs: logged.update({k: v.item() for k, v in figures.items()})
     agent.rollout = None  # nothing is painted
-    images = 1 - torch.stack([Drawing.load(agents.DEMONSTRATIONS / f"{i}.json").render(64)[:1] for i in range(10)])
+    images = torch.stack([Drawing.load(agents.DEMONSTRATIONS / f"{i}.json").to("bezier").render(64) for i in range(10)])
     batch = {"image": 1 - images, "label": torch.arange(10)}
     optimizer = torch.optim.Adam(agent.net.parameters(), 3e-3)
     losses = []

@@ -113,7 +113,7 @@ def test_windows_and_tiles_with_refinement():
     image[:, 40:44, 10:120] = 1
     for name, options in (("canvas-drawer-sketches", {}), ("canvas-drawer-mnist", {"tiles": 2})):
         model = zoo.load(name)
-        plain, moved = (model.draw(image, ink="light", refine=n, **options) for n in (0, 8))
+        plain, moved = (model.draw(image, ink="light", refine=n, **options) for n in (0, 30))
         before, after = ((d.render(128) - image).square().mean().item() for d in (plain, moved))
         assert after < before
         assert 0 < len(moved) <= len(plain)

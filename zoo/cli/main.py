@@ -6,6 +6,7 @@ import argparse
 import os
 import pickle
 import sys
+import traceback
 
 from zoo.cli import checkpoints, drawing, painting, sketching, studio, training
 
@@ -23,9 +24,15 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def of_worker(text: str) -> str:
-    """What a loading process had to say, without the traceback that torch wraps around it."""
-    return text.strip().rsplit("datamodules.files.DataError: ", 1)[-1] if "Original Traceback" in text else text
+def told(error: Exception) -> str:
+    """What an error says: of a loading process without the traceback that torch wraps around it, and that it died."""
+    text = str(error)
+    if "Original Traceback" in text:
+        return text.strip().rsplit("datamodules.files.DataError: ", 1)[-1]
+    places = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, (ConnectionError, EOFError)) and any(place.endswith("dataloader.py") for place in places):
+        return f"a DataLoader worker died ({text}), perhaps for want of memory: set --data.workers=0"
+    return text
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,10 +60,10 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as e:
+    except (ValueError, OSError, EOFError, RuntimeError, ModuleNotFoundError) as e:
         if os.environ.get("ZOO_TRACEBACK"):
             raise
-        print(f"zoo: error: {of_worker(str(e))}", file=sys.stderr)
+        print(f"zoo: error: {told(e)}", file=sys.stderr)
         return 1
 
 
