@@ -94,7 +94,7 @@ SIGNAL = {  # what is left out: the options
     "the pixels": ["--model.distance.share=1.0"],
 }
 SMALL = ["--model.network.width=192"]  # the published ones have more
-SHORT = ["--trainer.check_val_every_n_epoch=1000", "--trainer.callbacks.every_n_train_steps=200"]
+SHORT = ["--trainer.check_val_every_n_epoch=1000", "--trainer.callbacks.every_n_train_steps=100"]
 
 
 def runs() -> dict[str, Run]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import zoo
-from zoo.checkpoints import catalogue, loading
+from zoo.checkpoints import catalogue, loading, packing
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def zoo_list(tmp_path, monkeypatch):
             [metric | {"name": "test/mse"}],
         ),
     ):
-        data = loading.pack(model)
+        data = packing.pack(model)
         (tmp_path / "list" / f"{name}.safetensors").write_bytes(data)
         catalogue.write_entries({name: loading.describe(model, name, data, metrics=metrics)})
     yield tmp_path / "list"

@@ -20,7 +20,7 @@ from zoo.base.distance import Distance
 from zoo.canvas_drawer import sliding, translation
 from zoo.canvas_drawer.rollout import Rollout
 from zoo.canvas_drawer.sliding import ORDERS, batches, ordered, places, slide
-from zoo.checkpoints import catalogue, loading
+from zoo.checkpoints import catalogue, loading, packing
 from zoo.checkpoints.methods import arguments
 from zoo.cli import main as cli
 
@@ -505,7 +505,7 @@ def test_zoo_draw_has_an_order(zoo_list, tmp_path, capsys):
 def teacher(zoo_list):
     """A drawer of three curves with thickness, in the list."""
     model = drawer(windows=None, width=24)
-    data = loading.pack(model)
+    data = packing.pack(model)
     (zoo_list / "teacher.safetensors").write_bytes(data)
     catalogue.write_entries({"teacher": loading.describe(model, "teacher", data, metrics=[])})
     return "teacher"

@@ -65,6 +65,26 @@ def test_a_run_is_resumed_with_the_same_words(tmp_path):
         fit(tmp_path, *options[:-1], "--model.teaching.teacher=canvas-drawer-mnist", f"--ckpt_path={last}")
 
 
+@pytest.mark.parametrize("save_last", ["true", "link"])
+@pytest.mark.parametrize("every", [2, 50])
+def test_the_steps_after_the_last_multiple_are_saved_too(save_last, every, tmp_path):
+    options = [
+        *METHODS["CanvasDrawer"](tmp_path),
+        "--trainer.callbacks+=ModelCheckpoint",
+        f"--trainer.callbacks.every_n_train_steps={every}",
+        f"--trainer.callbacks.save_last={save_last}",
+    ]
+    done = fit(tmp_path / "begun", *options, "--trainer.max_steps=3")
+    (last,) = (tmp_path / "begun").rglob("last.ckpt")
+    assert state(last)["global_step"] == 3
+    for key, value in done.model.state_dict().items():
+        assert torch.equal(state(last)["state_dict"][key], value), key
+    if every == 2:
+        assert {state(p)["global_step"] for p in last.parent.glob("epoch*.ckpt")} == {2}
+    resumed = fit(tmp_path / "resumed", *options, "--trainer.max_steps=4", f"--ckpt_path={last}")
+    assert resumed.trainer.global_step == 4
+
+
 def test_a_checkpoint_is_whole_or_not_at_all(tmp_path):
     """Killed while it is being written: the one before is still there, and nothing else that ends in .ckpt."""
     path = tmp_path / "last.ckpt"

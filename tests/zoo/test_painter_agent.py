@@ -12,7 +12,7 @@ import renderers
 import zoo
 from datamodules import ImageFolder
 from renderers import Drawing
-from zoo.checkpoints import catalogue, loading
+from zoo.checkpoints import catalogue, loading, packing
 from zoo.neural_painter import agent as agents
 from zoo.training import export
 
@@ -21,7 +21,7 @@ from zoo.training import export
 def painters(zoo_list):
     for name, renderer in (("tiny-gan", "qbc"), ("tiny-mypaint", "mypaint")):
         model = gan(renderer)
-        data = loading.pack(model)
+        data = packing.pack(model)
         (zoo_list / f"{name}.safetensors").write_bytes(data)
         catalogue.write_entries({name: loading.describe(model, name, data)})
 

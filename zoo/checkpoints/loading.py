@@ -14,6 +14,7 @@ from zoo.checkpoints.catalogue import entries
 from zoo.checkpoints.download import fetch, forget
 from zoo.checkpoints.entry import CheckpointError, Entry, read_entry
 from zoo.checkpoints.methods import arguments, method_class
+from zoo.checkpoints.packing import pack, unpack
 
 if TYPE_CHECKING:
     from zoo.checkpoints.model import Model
@@ -128,10 +129,9 @@ def build(entry: Entry, data: bytes, source: str) -> Model:
     """
     import torch
     from safetensors import SafetensorError
-    from safetensors.torch import load as from_safetensors
 
     try:
-        state = {k: v.float() if v.is_floating_point() else v for k, v in from_safetensors(data).items()}
+        state = unpack(data)
     except SafetensorError as e:
         raise CheckpointError(f"{entry.name}: {source} is not a safetensors file ({e}). Fetch it again.") from e
     make = method_class(entry.cls)
@@ -171,28 +171,13 @@ def load(source: str | os.PathLike[str], device: str = "cpu", local_files_only: 
     return build(checkpoint.entry, verified(checkpoint), str(checkpoint.path)).to(device)
 
 
-def pack(model: Any) -> bytes:
-    """A model's weights as a safetensors file, in float16.
-
-    Raises:
-        CheckpointError: some are not finite.
-    """
-    import torch
-    from safetensors.torch import save as to_safetensors
-
-    state = {k: v.detach().cpu() for k, v in model.state_dict().items()}
-    if bad := [k for k, v in state.items() if not torch.isfinite(v).all()]:
-        raise CheckpointError(f"the weights {', '.join(bad)} are not finite: this model cannot be saved")
-    return to_safetensors({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state.items()})
-
-
 def describe(model: Any, name: str, packed: bytes, **fields: Any) -> Entry:
     """An entry for a model.
 
     Args:
         model: a drawer or a painter.
         name: the checkpoint's name.
-        packed: its weights, as :func:`pack` makes them.
+        packed: its weights, as :func:`zoo.checkpoints.packing.pack` makes them.
         **fields: other fields of the :class:`Entry`.
     """
     weights = {"file": f"{name}.safetensors", "sha256": hashlib.sha256(packed).hexdigest(), "bytes": len(packed)}
@@ -200,13 +185,14 @@ def describe(model: Any, name: str, packed: bytes, **fields: Any) -> Entry:
     return Entry(name, type(model).__name__, init_args, weights, **(model.entry_fields | fields))
 
 
-def save(model: Any, folder: str | os.PathLike[str], name: str = "", **fields: Any) -> Path:
-    """Write a model as a folder that :func:`load` reads: NAME.safetensors (float16) and config.json.
+def save(model: Any, folder: str | os.PathLike[str], name: str = "", bits: int = 16, **fields: Any) -> Path:
+    """Write a model as a folder that :func:`load` reads: NAME.safetensors and config.json.
 
     Args:
         model: a drawer or a painter.
         folder: is made if it is not there.
         name: the checkpoint's name; the folder's if it is empty.
+        bits: 16 for weights in float16; 8 for matrices in int8, a number for each row apart: half as large.
         **fields: what else is known about it, as fields of :class:`Entry`, e.g. ``licence="MIT"``.
 
     Returns:
@@ -214,12 +200,13 @@ def save(model: Any, folder: str | os.PathLike[str], name: str = "", **fields: A
 
     Raises:
         CheckpointError: some weights are not finite.
+        ValueError: bits is neither 16 nor 8.
     """
     from renderers.files import atomic_write
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    data = pack(model)
+    data = pack(model, bits)
     entry = describe(model, name or folder.name, data, **fields)
     atomic_write(folder / entry.weights["file"], data)
     atomic_write(folder / "config.json", json.dumps(asdict(entry), indent=1).encode())

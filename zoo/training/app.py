@@ -218,6 +218,6 @@ def main(args: list[str] | None = None) -> CLI:
         seed_everything_default=0,
         save_config_callback=SaveConfig,
         save_config_kwargs={"overwrite": True},
-        trainer_defaults={"callbacks": [guards.FiniteGradients(), LogDrawings()]},
+        trainer_defaults={"callbacks": [guards.FiniteGradients(), guards.SaveEnd(), LogDrawings()]},
         args=args,
     )

@@ -12,8 +12,9 @@ from renderers.files import atomic_write
 from zoo.checkpoints import catalogue
 from zoo.checkpoints.catalogue import entries, write_entries
 from zoo.checkpoints.entry import CheckpointError
-from zoo.checkpoints.loading import describe, pack, save
+from zoo.checkpoints.loading import describe, save
 from zoo.checkpoints.methods import arguments as current, classes, method_class
+from zoo.checkpoints.packing import pack
 
 WRITTEN_BY_HAND = ("data", "metrics", "paper", "deviations", "licence")  # fields that a new training leaves as they are
 
@@ -47,21 +48,22 @@ def restore(ckpt: Path) -> Any:
     return model
 
 
-def export(ckpt: Path, name: str, out: Path | None = None, bundle: bool = False) -> Path:
-    """Write the weights of a training checkpoint, in float16, and what is known about them.
+def export(ckpt: Path, name: str, out: Path | None = None, bundle: bool = False, bits: int = 16) -> Path:
+    """Write the weights of a training checkpoint, and what is known about them.
 
     Args:
         ckpt: a file that ``zoo fit`` wrote.
         name: the checkpoint's name: letters, digits and hyphens.
         out: the folder to write, which ``zoo.load`` reads; None for one called ``name``, here.
         bundle: write to zoo/weights and checkpoints.yaml instead. An entry that is there keeps its texts and metrics.
+        bits: 16 for float16; 8 for matrices in int8, half as large.
 
     Returns:
         The folder, or with ``bundle`` the file of weights.
 
     Raises:
         CheckpointError: there is no such file, or it cannot be used.
-        ValueError: name is none.
+        ValueError: name is none, or bits is neither 16 nor 8.
     """
     if not ckpt.is_file():
         raise CheckpointError(f"no file {ckpt}")
@@ -70,8 +72,8 @@ def export(ckpt: Path, name: str, out: Path | None = None, bundle: bool = False)
     model = restore(ckpt)
     training = {"steps": model.steps_trained}
     if not bundle:
-        return save(model, out or Path(name), name, training=training)
-    data = pack(model)
+        return save(model, out or Path(name), name, bits, training=training)
+    data = pack(model, bits)
     kept: dict[str, Any] = {}
     if old := entries().get(name):
         kept = {field: getattr(old, field) for field in WRITTEN_BY_HAND}

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_warn
@@ -95,6 +96,21 @@ class FiniteGradients(Callback):
         if not fused:
             for p in parameters:
                 p.grad = None
+
+
+class SaveEnd(Callback):
+    """Saves the last steps of a training, too, where ModelCheckpoint with ``save_last`` saves every so many."""
+
+    saved: int = -1  # the step that a checkpoint was made at
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.saved = trainer.global_step
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.save_last and self.saved != trainer.global_step:
+                callback.last_model_path = callback.last_model_path or f"{callback.dirpath}/last.ckpt"
+                trainer.save_checkpoint(callback.last_model_path)
 
 
 def check_launch(trainer: Trainer) -> None:
