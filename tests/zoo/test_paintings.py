@@ -253,16 +253,62 @@ def test_stylize_paints_any_aspect(digit):
     wide = np.stack([np.pad(digit, ((0, 0), (0, 28)))] * 3, -1)
     seen = []
     watch = lambda step, loss, painting: seen.append((loss, painting.cells.height, painting.cells.width))  # noqa: E731
-    drawing = zoo.stylize(
-        wide, gan(), red_classifier(), layer="features", size=128, strokes=3, steps=25, lr=0.3, watch=watch
-    )
+    options = {"layer": "features", "size": 128, "strokes": 3, "steps": 60, "lr": 0.1, "levels": 1, "tone": 0.0}
+    drawing = zoo.stylize(wide, gan(), red_classifier(), watch=watch, **options)
     assert drawing.aspect == 2.0
     assert seen[0][1:] == (64, 128)
     assert len(drawing) == 9
     assert seen[-1][0] < seen[0][0]
+    for bad in ({"levels": 0}, {"levels": 9}, {"tone": -1.0}, {"tone": math.inf}, {"tone": math.nan}):
+        with pytest.raises(ValueError, match="expected 1 to 8 levels, and a tone"):
+            zoo.stylize(wide, gan(), red_classifier(), layer="features", **bad)
     for bad in ({"size": 63}, {"size": 5000}, {"overlap": 64}):
         with pytest.raises(ValueError, match="expected 64 to 4096 pixels"):
             zoo.stylize(wide, gan(), red_classifier(), layer="features", **bad)
+
+
+@pytest.mark.parametrize("palette", [None, [[1, 1, 1], [0, 0, 0]]])
+def test_stylize_goes_from_coarse_to_fine(palette):
+    """Each level begins on what the ones before it painted; light and shade come out right."""
+    picture, seen = np.full((96, 192, 3), 255, np.uint8), []
+    picture[:, :96] = 0
+    options = {"layer": "features", "size": 192, "steps": 12, "levels": 3, "strokes": 4, "palette": palette}
+    watch = lambda step, loss, now: seen.append((step, now.cells.width, len(now.drawing())))  # noqa: E731
+    drawing = zoo.stylize(picture, gan(), red_classifier(), watch=watch, **options)
+    assert [step for step, *_ in seen] == list(range(36))
+    widths = [width for _, width, _ in seen[::12]]
+    assert widths == sorted(set(widths))
+    assert widths[-1] == 192
+    counts = [count for *_, count in seen]
+    assert counts == sorted(counts)
+    assert counts[-1] == len(drawing)
+    if palette:
+        assert {tuple(c) for c in drawing.strokes[:, -3:].tolist()} <= {(1.0, 1.0, 1.0), (0.0, 0.0, 0.0)}
+    shown = renderers.get("qbc").render(drawing.strokes[None], (96, 192))[0]
+    assert shown[..., 96:].mean() > shown[..., :96].mean() + 0.1
+
+
+@torch.no_grad()
+def test_strokes_begin_where_they_lack():
+    painting = paintings.Painting(gan(), 2, 2, 8, 32, generator=torch.Generator().manual_seed(0))
+    target = painting.paper.clone()
+    target[..., :48, :48] = 1 - target[..., :48, :48]  # one corner differs
+    painting.place(target, torch.Generator().manual_seed(0))
+    strokes = painting.strokes()[:, 0]
+    actions = painting.painter.actions
+    assert (strokes[:, [actions[actions.xs[0]], actions[actions.ys[0]]]] < 0.8).all()
+    torch.testing.assert_close(strokes[:, -3:], target[0, :, 0, 0].expand(8, 3).clamp(0.02, 0.98))
+
+
+@torch.no_grad()
+def test_what_lies_beneath_is_kept():
+    beneath = paintings.Painting(gan(), 1, 2, 3, 32)
+    for real in (False, True):
+        above = paintings.Painting(gan(), 2, 3, 1, 32, real=real, beneath=beneath)
+        assert len(above.drawing()) == 6 + 6
+        assert torch.equal(above.drawing().strokes[:6], beneath.drawing().strokes)
+    exact = renderers.get("qbc")
+    torch.testing.assert_close(above.paper, exact.render(beneath.drawing().strokes[None], (96, 128)))
 
 
 def test_views_of_a_picture():

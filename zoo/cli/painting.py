@@ -45,7 +45,11 @@ def add_commands(commands: Any) -> None:
     c.add_argument("--classifier", default="squeezenet1_1", dest="classifier_name", metavar="NAME", help=which)
     same = "whose output is to stay the same (default features.7)"
     c.add_argument("--layer", default="features.7", metavar="NAME", help=same)
-    add_optimising(c, strokes=4, overlap=32, steps=200, lr=0.1, real=False)
+    grids = "grids of canvases, from coarse to fine (default 4); --steps are those of each"
+    c.add_argument("--levels", type=int, default=4, metavar="N", help=grids)
+    beside = "how much light and colour count beside the layer (default 1); 0 and --levels 1 are the paper's form"
+    c.add_argument("--tone", type=float, default=1.0, help=beside)
+    add_optimising(c, strokes=8, overlap=32, steps=80, lr=0.05, real=False)
     c.set_defaults(run=stylize)
 
 
@@ -87,7 +91,7 @@ class Watcher:
     def __init__(self, args: argparse.Namespace):
         self.args, self.frames = args, list[Any]()
         self.gif = Path(args.out).suffix.lower() == ".gif"
-        self.every = max(1, args.steps // FRAMES)
+        self.every = max(1, args.steps * vars(args).get("levels", 1) // FRAMES)
         preview = args.preview
         if preview and (preview.suffix.lower() != ".png" or not preview.parent.is_dir()):
             raise ValueError(f"--preview {preview}: expected a .png in a folder that exists")

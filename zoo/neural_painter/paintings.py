@@ -15,14 +15,18 @@ from torch.utils.checkpoint import checkpoint
 from tqdm import tqdm
 
 from renderers import Drawing
+from zoo.base.from_nothing import started
 from zoo.base.frozen import Frozen
 from zoo.base.images import read
-from zoo.base.tiling import Cells
+from zoo.base.tiling import Cells, part
 from zoo.checkpoints import load
 from zoo.neural_painter.classifiers import CONTENT, Features, class_number, classifier, normalised
 from zoo.neural_painter.networks import COLOUR, SIDE
 from zoo.neural_painter.painters import NeuralPainter
 
+WIDEST, NARROWEST = 0.25, 0.08  # strokes of a picture begin so wide, as a fraction of their canvas
+BLURS = (1, 4, 16)  # pixels that are seen as one, where light and colour are compared
+COARSEST = 96  # pixels of the longer side of a picture's first canvases
 MOST_CELLS = 16_384  # canvases; 4,096² at the default overlap
 AT_ONCE = 128  # canvases whose activations are kept; of more, they are computed again for the gradients
 Palette = str | Sequence[Sequence[float]] | None
@@ -42,6 +46,7 @@ class Painting(nn.Module):
         aspect: Width / height of the drawing; None for that of the grid.
         real: Show the real program's picture, with the painter's gradients.
         generator: Of the random strokes to begin with.
+        beneath: What is painted already, by larger strokes; None for white paper.
 
     Raises:
         ValueError: For numbers that make no grid, and for what is no palette.
@@ -58,6 +63,7 @@ class Painting(nn.Module):
         aspect: float | None = None,
         real: bool = False,
         generator: torch.Generator | None = None,
+        beneath: Painting | None = None,
     ):
         super().__init__()
         cells = rows * columns
@@ -74,6 +80,34 @@ class Painting(nn.Module):
         self.z = nn.Parameter(start.clamp(0.02, 0.98).logit())
         choices = 3 if self.colours is None else len(self.colours)
         self.choice = nn.Parameter(torch.randn(strokes, cells, choices, generator=generator))
+        size = self.cells.height, self.cells.width
+        self.larger = torch.zeros(0, start.shape[-1]) if beneath is None else beneath.drawing().strokes
+        self.paper: Tensor = painter.blank(1, size, painter.device)
+        if beneath is not None and real:
+            self.paper = self.shown(self.larger)
+        elif beneath is not None:
+            self.paper = F.interpolate(beneath().detach(), size, mode="bicubic").clamp(0, 1)
+
+    def shown(self, strokes: Tensor) -> Tensor:
+        """Strokes (T, A) on the real program's canvas: (1, 3, H, W)."""
+        exact = Drawing(strokes, self.painter.name, self.aspect).exact()
+        return exact.render(strokes[None], (self.cells.height, self.cells.width)).to(self.z.device)
+
+    @torch.no_grad()
+    def place(self, target: Tensor, generator: torch.Generator) -> None:
+        """Begin where the picture (1, 3, H, W) differs from what is painted, in its colours, large before small."""
+        count, near = len(self.z), (self.paper.cpu(), target.cpu())
+        starts = torch.empty_like(self.z, device="cpu")
+        for group in self.cells.groups():
+            for number, box in self.cells.boxes(group):
+                seen = [part(picture, box) for picture in near]
+                for k in range(count):
+                    width = WIDEST * (NARROWEST / WIDEST) ** (k / max(1, count - 1))
+                    starts[k, number] = started(self.painter.imitates, *seen, 1, width, generator)[0, 0]
+        self.z.copy_(starts.clamp(0.02, 0.98).logit())
+        if self.colours is not None:
+            rgb = self.painter.actions.select(starts, " ".join(COLOUR))
+            self.choice.copy_(-8 * torch.cdist(rgb, self.colours.expand(count, -1, -1)))
 
     @property
     def painter(self) -> NeuralPainter:
@@ -108,23 +142,20 @@ class Painting(nn.Module):
 
     def forward(self) -> Tensor:
         """The picture (1, 3, H, W) on the painter or, if ``real``, on what it imitates. With gradients in z."""
-        size = self.cells.height, self.cells.width
-        canvas = self.painter.blank(1, size, self.z.device)
+        canvas = self.paper.to(self.z.device)
         for action in self.strokes():
             layers = self.layers(action)
             for group in self.cells.groups():
                 whole = self.cells.spread(layers, group)
                 canvas = canvas * (1 - whole[:, :1]) + whole[:, 1:]
         if self.real:
-            drawing = self.drawing()
-            shown = drawing.exact().render(drawing.strokes[None], size).to(canvas.device)
-            return canvas + (shown - canvas).detach()
+            return canvas + (self.shown(self.drawing().strokes) - canvas).detach()
         return canvas
 
     def drawing(self) -> Drawing:
-        """The same strokes, for the program that the painter imitates, at any size."""
+        """The same strokes, and those beneath them, for the program that the painter imitates, at any size."""
         renderer, name = self.painter.imitates, self.painter.name
-        placed = []
+        placed = [self.larger] if len(self.larger) else []
         for action in self.strokes().detach().cpu().clamp(0, 1):
             for group in self.cells.groups():
                 for number, box in self.cells.boxes(group):
@@ -181,6 +212,12 @@ def varied(pictures: Tensor, copies: int, jitter: float, degrees: float, scale: 
     theta = torch.stack([across, down], 1).repeat_interleave(len(pictures), 0)
     grid = F.affine_grid(theta, [len(theta), 3, *size], align_corners=False)
     return 1 + F.grid_sample(pictures.repeat(copies, 1, 1, 1) - 1, grid, padding_mode="zeros", align_corners=False)
+
+
+def unlike(canvas: Tensor, target: Tensor) -> Tensor:
+    """The squared error of a picture, seen sharply and from further and further away, as a share of the variance."""
+    pools = [(F.avg_pool2d(canvas, k), F.avg_pool2d(target, k)) for k in BLURS]
+    return torch.stack([F.mse_loss(*pair) for pair in pools]).mean() / target.var().clamp(min=1e-3)
 
 
 def optimise(
@@ -302,16 +339,21 @@ def stylize(
     classifier_name: str | nn.Module = "squeezenet1_1",
     layer: str = CONTENT,
     size: int = 288,
-    strokes: int = 4,
+    strokes: int = 8,
     overlap: int = 32,
-    steps: int = 200,
-    lr: float = 0.1,
+    steps: int = 80,
+    lr: float = 0.05,
     palette: Palette = None,
     real: bool = False,
     seed: int = 0,
     watch: Watch | None = None,
+    levels: int = 4,
+    tone: float = 1.0,
 ) -> Drawing:
     """Paint a picture so that a classifier's middle layer sees the same in it; the style is the brush's own (§5.2).
+
+    Large strokes come first: a coarse grid of canvases over the whole picture, then finer ones over what it left. The
+    paper's form has one grid, random strokes and nothing but the layer: ``levels=1, tone=0``.
 
     Args:
         image: See ``zoo.base.images.read``.
@@ -321,12 +363,14 @@ def stylize(
         size: Longer side of the optimised picture in pixels, 64 to 4,096, rounded to steps of 64 - overlap.
         strokes: On each canvas of 64².
         overlap: See :func:`visualize`, like all that follow.
-        steps: Of the optimisation.
+        steps: Of the optimisation of each level.
         lr: Its learning rate.
         palette: See :class:`Painting`.
         real: Let the classifier look at the real program's canvas.
         seed: Of the random numbers.
-        watch: See :func:`optimise`.
+        watch: See :func:`optimise`; its steps go on counting from level to level.
+        levels: Grids, 1 to 8, from about 96 pixels to ``size``.
+        tone: How much light and colour count beside the layer, from 0; above 0, strokes begin where they lack.
 
     Returns:
         The drawing, of the image's aspect.
@@ -337,19 +381,31 @@ def stylize(
     pixels = read(image, 3)
     if not (SIDE <= size <= 4096 and 0 <= overlap < SIDE):
         raise ValueError(f"size is {size}, overlap {overlap}; expected {SIDE} to 4096 pixels, and 0 to {SIDE - 1}")
+    if not (1 <= levels <= 8 and 0 <= tone < float("inf")):
+        raise ValueError(f"levels is {levels}, tone is {tone}; expected 1 to 8 levels, and a tone of 0 or more")
     aspect = pixels.shape[-1] / pixels.shape[-2]
-    sides = (size / max(aspect, 1), size / max(1 / aspect, 1))
-    rows, columns = (1 + round((max(side, SIDE) - SIDE) / (SIDE - overlap)) for side in sides)
     painter = find_painter(painter)
     features = Features(classifier(classifier_name).to(painter.device), layer)
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    painting = Painting(painter, rows, columns, strokes, overlap, palette, aspect, real, generator)
-    whole = painting.cells.height, painting.cells.width
-    target = F.interpolate(pixels, whole, mode="bilinear", antialias=True).to(painter.device)
+    painting = None
+    for level in range(levels):
+        side = size * (min(COARSEST, size) / size) ** ((levels - 1 - level) / max(1, levels - 1))
+        sides = (side / max(aspect, 1), side / max(1 / aspect, 1))
+        rows, columns = (1 + round((max(n, SIDE) - SIDE) / (SIDE - overlap)) for n in sides)
+        painting = Painting(painter, rows, columns, strokes, overlap, palette, aspect, real, generator, painting)
+        whole = painting.cells.height, painting.cells.width
+        target = F.interpolate(pixels, whole, mode="bilinear", antialias=True).to(painter.device)
+        if tone:
+            painting.place(target, generator)
+        painting.to(painter.device)
 
-    def loss(canvas: Tensor) -> Tensor:
-        seen = features(varied(torch.cat([canvas, target]), 1, 12, 5, 0.1, whole))
-        return (seen[0] - seen[1]).square().mean()
+        def loss(canvas: Tensor, target: Tensor = target, whole: tuple[int, int] = whole) -> Tensor:
+            seen = features(varied(torch.cat([canvas, target]), 1, 12, 5, 0.1, whole))
+            error = (seen[0] - seen[1]).square().mean() / seen[1].square().mean().clamp(min=1e-6)
+            return error + tone * unlike(canvas, target) if tone else error
 
-    return optimise(painting.to(painter.device), loss, steps, lr, watch, "stylize")
+        counted = watch and (lambda step, mean, now, begun=level * steps: watch(begun + step, mean, now))
+        optimise(painting, loss, steps, lr, counted, f"stylize {level + 1}/{levels}")
+    assert painting is not None
+    return painting.drawing()
