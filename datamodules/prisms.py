@@ -12,6 +12,9 @@ from torch.utils.data import Dataset
 import renderers
 from datamodules.base import FIRST_SEED, DataModule
 
+SHOWN = 8  # strokes of a lesson, if no scene has more
+NEAR = 0.05  # of the space: prisms so close to each other share pixels
+
 
 class Scenes(Dataset[tuple[Tensor, int]]):
     """Scenes made from their seeds: the strokes (most, 9) of ``prism`` of each, and how many of them are there.
@@ -47,8 +50,9 @@ class Scenes(Dataset[tuple[Tensor, int]]):
 class Prisms(DataModule):
     """Images of scenes of prisms, as the renderer ``prism`` shows them, in three views (Canvas-Drawer §4.4).
 
-    Batches also hold the prisms themselves, ``prisms`` (B, most, 9), of which the first ``label`` (B,) are there: for
-    measuring only.
+    Batches also hold the prisms themselves, ``prisms`` (B, most, 9), of which the first ``label`` (B,) are there, for
+    measuring; and in training ``strokes`` (B, SHOWN, 9), see :meth:`lesson`, for a drawer that is taught by them
+    (``teaching.teacher: data``).
 
     Args:
         most: prisms of a scene; each has 1 to so many.
@@ -72,4 +76,30 @@ class Prisms(DataModule):
         prisms, count = batch
         there = torch.arange(self.most, device=prisms.device) < count[:, None]
         image = self.renderer.render(prisms, self.image_size, there)
-        return super().on_after_batch_transfer((image, count), dataloader_idx) | {"prisms": prisms}
+        ready = super().on_after_batch_transfer((image, count), dataloader_idx) | {"prisms": prisms}
+        return ready | {"strokes": self.lesson(prisms, count)} if self.learning else ready
+
+    def lesson(self, prisms: Tensor, count: Tensor) -> Tensor:
+        """Prisms (B, most, 9), of which ``count`` (B,) are there, from left to right as far as they look the same so.
+
+        One that covers a part of another in a view comes after it. Points inside the last one follow, of its colour,
+        which are not seen.
+        """
+        numbers = torch.arange(self.most, device=prisms.device)
+        low, high = prisms[..., :3], prisms[..., 3:6]
+        meet = (low[:, :, None] < high[:, None] + NEAR) & (low[:, None] < high[:, :, None] + NEAR)  # (B, i, j, axis)
+        covers = (meet.sum(-1) >= 2) & (numbers[:, None] > numbers)  # i covers a part of j in the view along the third
+        middle = (low[..., 0] + high[..., 0]).masked_fill(numbers >= count[:, None], 1e6)
+        waiting, order = torch.ones_like(middle, dtype=torch.bool), []
+        for _ in numbers:
+            blocked = (covers & waiting[:, None]).any(-1)
+            order.append(middle.masked_fill(blocked | ~waiting, torch.inf).argmin(1))
+            waiting[torch.arange(len(prisms), device=prisms.device), order[-1]] = False
+        turn = torch.arange(max(SHOWN, self.most), device=prisms.device).minimum(count[:, None] - 1)
+        index = torch.stack(order, 1).gather(1, turn)[..., None].expand(-1, -1, prisms.shape[-1])
+        shown = prisms.gather(1, index)
+        point = (shown[..., :3] + shown[..., 3:6]) / 2
+        points = torch.cat([point, point, shown[..., 6:]], -1)
+        return torch.where(
+            torch.arange(turn.shape[1], device=turn.device)[:, None] < count[:, None, None], shown, points
+        )

@@ -38,6 +38,30 @@ def test_made_sets_follow_from_their_seeds():
             cls(train=3)
 
 
+def test_a_lesson_of_prisms_goes_from_left_to_right():
+    data = datamodules.Prisms()
+    place = torch.tensor([[0.8, 0.0, 0.5], [0.4, 0.6, 0.2], [0.0, 0.3, 0.8]])  # they share no pixel in any view
+    prisms = torch.cat([place, place + 0.1, torch.rand(3, 3)], 1)[torch.stack([torch.randperm(3) for _ in range(4)])]
+    count = torch.tensor([1, 2, 3, 3])
+    lesson = data.lesson(prisms, count)
+    assert lesson.shape == (4, 8, 9)
+    for rows, true, n in zip(lesson, prisms, count.tolist(), strict=True):
+        expected = sorted(true[:n], key=lambda row: float(row[0] + row[3]))
+        torch.testing.assert_close(rows[:n], torch.stack(expected))
+        middle = (rows[n - 1, :3] + rows[n - 1, 3:6]) / 2
+        torch.testing.assert_close(rows[n:], torch.cat([middle, middle, rows[n - 1, 6:]]).expand(8 - n, 9))
+
+
+@torch.no_grad()
+def test_a_lesson_of_prisms_looks_as_the_scene_does():
+    exact = renderers.get("prism")
+    data = datamodules.Prisms(most=4, train=80, image_size=32, batch_size=64)
+    data.setup("fit")
+    prisms, count = next(iter(data.train_dataloader()))
+    there = torch.arange(4) < count[:, None]
+    torch.testing.assert_close(exact.render(data.lesson(prisms, count), 32), exact.render(prisms, 32, there))
+
+
 def test_prisms_lie_apart_and_are_what_is_seen():
     data = datamodules.Prisms(train=40, image_size=32, batch_size=8)
     data.setup("fit")

@@ -192,7 +192,7 @@ def save(model: Any, folder: str | os.PathLike[str], name: str = "", bits: int =
         model: a drawer or a painter.
         folder: is made if it is not there.
         name: the checkpoint's name; the folder's if it is empty.
-        bits: 16 for weights in float16; 8 for matrices in int8, a number for each row apart: half as large.
+        bits: 16 for weights in float16; 8 for matrices in int8, half as large (see ``zoo.checkpoints.packing``).
         **fields: what else is known about it, as fields of :class:`Entry`, e.g. ``licence="MIT"``.
 
     Returns:
