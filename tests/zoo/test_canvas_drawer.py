@@ -1,5 +1,6 @@
 """Canvas-Drawer beyond digits: sliding over large images, translation into colours, rooms and prisms."""
 
+import itertools
 import json
 from argparse import Namespace
 from itertools import pairwise
@@ -557,6 +558,37 @@ def test_a_blind_lesson_does_not_depend_on_the_canvas(teacher):
     assert not model.net.canvas[-1].weight.grad.any()
     with pytest.raises(ValueError, match="without an LSTM all strokes would be the same"):
         drawer(teacher=teacher, teaching={"blind": True}, windows=None, lstm=False)
+
+
+def test_strokes_that_the_data_shows_count_in_any_order():
+    torch.manual_seed(0)
+    teaching = {"teacher": "data", "share": 0.0, "matched": 1.0}
+    model = drawer(windows=None, renderer="bezier", teaching=teaching).train()
+    logged = {}
+    model.log = lambda name, value, **kwargs: logged.setdefault(name, []).append(float(value.detach()))
+    model._trainer = Progress(10)
+    shown = torch.rand(8, 3, len(model.actions))
+    turns = torch.stack([torch.randperm(3) for _ in range(8)])
+    other = shown.gather(1, turns[..., None].expand_as(shown))
+    strokes = torch.rand(8, 3, len(model.actions))
+    torch.testing.assert_close(model.matched(strokes, shown), model.matched(strokes, other))
+    assert model.matched(other, shown) < 1e-6 < model.matched(strokes, shown)
+    every = [
+        sum(((strokes[b, k] - shown[b, turn[k]]).square() / shown.var((0, 1))).mean() for k in range(3)) / 3
+        for b in range(8)
+        for turn in itertools.permutations(range(3))
+    ]  # the slow way
+    torch.testing.assert_close(model.matched(strokes, shown), torch.stack(every).view(8, 6).amin(1).mean())
+    batch = {"image": lines(16, 16)[:8], "strokes": shown[: len(lines(16, 16))]}
+    overfit(model, batch, 60, 5e-3)
+    assert logged["train/matched"][-1] < 0.5 * logged["train/matched"][4]
+    assert "train/mse" in logged
+    for strokes, said in ((None, "none"), (shown[: len(batch["image"]), :2], "2")):
+        with pytest.raises(ValueError, match=f"of 3 strokes the data shows {said}"):
+            model.training_step({k: v for k, v in (batch | {"strokes": strokes}).items() if v is not None}, 0)
+    for options in ({"windows": None, "teaching": teaching | {"teacher": None}}, {"teaching": teaching}):
+        with pytest.raises(ValueError, match=r"teaching\.matched .* needs teacher: data"):
+            drawer(**options)
 
 
 def test_a_teacher_of_another_kind_is_refused(teacher, zoo_list):

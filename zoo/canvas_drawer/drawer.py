@@ -18,7 +18,7 @@ from zoo.base.turns import nothing
 from zoo.canvas_drawer.options import MOVED, Network, Pixels, Sliding, Teaching
 from zoo.canvas_drawer.rollout import HintDrawer, Rollout
 from zoo.canvas_drawer.sliding import passes
-from zoo.canvas_drawer.translation import judge_of, judges
+from zoo.canvas_drawer.translation import judge_of, judges, paired
 from zoo.checkpoints import load
 
 
@@ -97,6 +97,10 @@ class CanvasDrawer(LearnsByDistance, HintDrawer):
             raise ValueError("teaching is blind, but without an LSTM all strokes would be the same: let it look")
         if self.distance is not None or blind:
             self.begin_blind()
+        if self.teaching.matched and (self.teaching.teacher != "data" or self.windows is not None):
+            raise ValueError(
+                "teaching.matched is about strokes that the data shows: it needs teacher: data, no windows"
+            )
 
     # --- a teacher ---
 
@@ -187,6 +191,8 @@ class CanvasDrawer(LearnsByDistance, HintDrawer):
         left = 1 - self.done
         rollout = self.rollout(lesson.hint, self.painter, lesson.canvas, drop=self.pixels.drop * left)
         loss = self.loss(rollout, resize(lesson.target, self.painted_size()), left)
+        if self.teaching.matched:
+            loss = loss + self.teaching.matched * self.matched(rollout.strokes.float(), self.shown(lesson))
         return (loss + self.cost(rollout.strokes, lesson.ink) if lesson.ink is not None else loss), rollout
 
     def loss(self, rollout: Rollout, target: Tensor, left: float) -> Tensor:
@@ -201,8 +207,7 @@ class CanvasDrawer(LearnsByDistance, HintDrawer):
         """From strokes that are shown: the mean squared error of their columns, each as a share of its variance, so
         that a room's colour weighs as much as its place. One that looks at its canvas sees them instead of its own."""
         if self.teaching.teacher == "data":
-            assert lesson.shown is not None
-            shown = lesson.shown[:, : self.steps]
+            shown = self.shown(lesson)
         else:
             teacher, canvas = self.teacher, self.teachers_canvas(lesson)
             with torch.no_grad():
@@ -218,6 +223,26 @@ class CanvasDrawer(LearnsByDistance, HintDrawer):
         loss = ((rollout.strokes - wanted).square() / variance).mean()
         self.log("train/taught", loss, prog_bar=True)
         return loss + nothing(self), rollout
+
+    def shown(self, lesson: Lesson) -> Tensor:
+        """The strokes (B, N, A) that the data shows; ValueError if it shows none, or too few."""
+        if lesson.shown is None or lesson.shown.shape[1] < self.steps:
+            there = "none" if lesson.shown is None else lesson.shown.shape[1]
+            raise ValueError(
+                f"teaching.teacher is 'data', and of {self.steps} strokes the data shows {there}: learn from"
+                " FloorPlans, SyntheticFloorPlans or Prisms, with at most as many steps"
+            )
+        return lesson.shown[:, : self.steps]
+
+    def matched(self, strokes: Tensor, shown: Tensor) -> Tensor:
+        """The mean squared error of strokes (B, N, A) from those shown, each column as a share of its variance, each
+        paired with one of them so that the sum is the least."""
+        variance = shown.var((0, 1)).clamp_min(1e-3)
+        apart = ((strokes[:, :, None] - shown[:, None]).square() / variance).mean(-1)
+        partner = torch.stack([torch.from_numpy(paired(pair)[1]) for pair in apart.detach().cpu().numpy()])
+        error = apart.gather(2, partner.to(apart.device)[..., None]).mean()
+        self.log("train/matched", error, prog_bar=True)
+        return error
 
     def teachers_canvas(self, lesson: Lesson) -> Tensor:
         """What the teacher starts from: in a window the same canvas, else a blank one of its own colours."""

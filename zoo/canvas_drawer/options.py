@@ -59,11 +59,14 @@ class Teaching:
         share: Which part of the training that takes, from its start.
         blind: Whether it does not look at its canvas in that part (it needs an LSTM to count its strokes). One that
             looks sees canvases of the strokes that are shown, never of its own, and learns to lean on them.
+        matched: How much, beside the pixels, the strokes that the data shows count in any order: each is compared with
+            one of the drawer's own, in the pairing with the least error.
     """
 
     teacher: str | None = None
     share: float = 0.5
     blind: bool = False
+    matched: float = 0.0
 
     def __post_init__(self) -> None:
         if self.teacher == "None":  # what the command line makes of null for a field that a recipe has set
