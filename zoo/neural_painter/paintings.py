@@ -6,6 +6,7 @@ The strokes lie on a grid of overlapping canvases of 64², so that any size can 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -81,17 +82,17 @@ class Painting(nn.Module):
         choices = 3 if self.colours is None else len(self.colours)
         self.choice = nn.Parameter(torch.randn(strokes, cells, choices, generator=generator))
         size = self.cells.height, self.cells.width
-        self.larger = torch.zeros(0, start.shape[-1]) if beneath is None else beneath.drawing().strokes
+        self.larger = None if beneath is None else beneath.drawing()
         self.paper: Tensor = painter.blank(1, size, painter.device)
-        if beneath is not None and real:
+        if self.larger is not None and real:
             self.paper = self.shown(self.larger)
         elif beneath is not None:
-            self.paper = F.interpolate(beneath().detach(), size, mode="bicubic").clamp(0, 1)
+            with torch.no_grad():
+                self.paper = F.interpolate(beneath(), size, mode="bicubic").clamp(0, 1)
 
-    def shown(self, strokes: Tensor) -> Tensor:
-        """Strokes (T, A) on the real program's canvas: (1, 3, H, W)."""
-        exact = Drawing(strokes, self.painter.name, self.aspect).exact()
-        return exact.render(strokes[None], (self.cells.height, self.cells.width)).to(self.z.device)
+    def shown(self, drawing: Drawing) -> Tensor:
+        """A drawing on the real program's canvas: (1, 3, H, W)."""
+        return drawing.exact().render(drawing.strokes[None], (self.cells.height, self.cells.width)).to(self.z.device)
 
     @torch.no_grad()
     def place(self, target: Tensor, generator: torch.Generator) -> None:
@@ -100,10 +101,10 @@ class Painting(nn.Module):
         starts = torch.empty_like(self.z, device="cpu")
         for group in self.cells.groups():
             for number, box in self.cells.boxes(group):
-                seen = [part(picture, box) for picture in near]
+                canvas, wanted = (part(picture, box) for picture in near)
                 for k in range(count):
                     width = WIDEST * (NARROWEST / WIDEST) ** (k / max(1, count - 1))
-                    starts[k, number] = started(self.painter.imitates, *seen, 1, width, generator)[0, 0]
+                    starts[k, number] = started(self.painter.imitates, canvas, wanted, 1, width, generator)[0, 0]
         self.z.copy_(starts.clamp(0.02, 0.98).logit())
         if self.colours is not None:
             rgb = self.painter.actions.select(starts, " ".join(COLOUR))
@@ -149,13 +150,13 @@ class Painting(nn.Module):
                 whole = self.cells.spread(layers, group)
                 canvas = canvas * (1 - whole[:, :1]) + whole[:, 1:]
         if self.real:
-            return canvas + (self.shown(self.drawing().strokes) - canvas).detach()
+            return canvas + (self.shown(self.drawing()) - canvas).detach()
         return canvas
 
     def drawing(self) -> Drawing:
         """The same strokes, and those beneath them, for the program that the painter imitates, at any size."""
         renderer, name = self.painter.imitates, self.painter.name
-        placed = [self.larger] if len(self.larger) else []
+        placed = [] if self.larger is None else [self.larger.strokes]
         for action in self.strokes().detach().cpu().clamp(0, 1):
             for group in self.cells.groups():
                 for number, box in self.cells.boxes(group):
@@ -333,6 +334,11 @@ def visualize(
     return optimise(painting.to(painter.device), loss, steps, lr, watch, ", ".join(map(str, names)))
 
 
+def later(watch: Watch, begun: int, step: int, loss: float, painting: Painting) -> None:
+    """Watch a step of a level before which ``begun`` steps were done."""
+    watch(begun + step, loss, painting)
+
+
 def stylize(
     image: Any,
     painter: Any = "neural-painter-gan",
@@ -405,7 +411,7 @@ def stylize(
             error = (seen[0] - seen[1]).square().mean() / seen[1].square().mean().clamp(min=1e-6)
             return error + tone * unlike(canvas, target) if tone else error
 
-        counted = watch and (lambda step, mean, now, begun=level * steps: watch(begun + step, mean, now))
+        counted = None if watch is None else partial(later, watch, level * steps)
         optimise(painting, loss, steps, lr, counted, f"stylize {level + 1}/{levels}")
     assert painting is not None
     return painting.drawing()
