@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 BITS = (16, 8)
 GROUP = 32  # weights that share a scale
+SMALL = 100_000  # weights; matrices of fewer stay in float16: last layers are among them, where 8 bits can cost much
 SCALE = ":scale"  # what is added to a matrix's name; no name of a parameter has a colon
 
 
@@ -19,8 +20,8 @@ def pack(model: Any, bits: int = 16) -> bytes:
 
     Args:
         model: a drawer or a painter.
-        bits: 16 for float16 throughout. 8 writes parameters of two and more dimensions as int8 and a scale in float16
-            for every 32 weights, which is half as large; a weight moves by up to 1/254 of the largest of its 32.
+        bits: 16 for float16 throughout. 8 writes large parameters of two and more dimensions as int8 and a scale in
+            float16 for every 32 weights, which is half as large; a weight moves by up to 1/254 of the largest of its 32.
 
     Raises:
         CheckpointError: some weights are not finite.
@@ -34,7 +35,7 @@ def pack(model: Any, bits: int = 16) -> bytes:
     state = {k: v.detach().cpu() for k, v in model.state_dict().items()}
     if bad := [k for k, v in state.items() if not torch.isfinite(v).all()]:
         raise CheckpointError(f"the weights {', '.join(bad)} are not finite: this model cannot be saved")
-    matrices = {k for k, v in model.named_parameters() if v.ndim > 1} if bits == 8 else set()
+    matrices = {k for k, v in model.named_parameters() if v.ndim > 1 and v.numel() >= SMALL} if bits == 8 else set()
     packed: dict[str, Tensor] = {}
     for name, value in state.items():
         if name in matrices:
