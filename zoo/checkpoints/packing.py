@@ -20,8 +20,8 @@ def pack(model: Any, bits: int = 16) -> bytes:
 
     Args:
         model: a drawer or a painter.
-        bits: 16 for float16 throughout. 8 writes large parameters of two and more dimensions as int8 and a scale in
-            float16 for every 32 weights, which is half as large; a weight moves by up to 1/254 of the largest of its 32.
+        bits: 16 for float16 throughout. 8 writes large parameters of two and more dimensions as int8, with a scale
+            for every 32 weights, which is half as large; a weight moves by up to 1/254 of the largest of its 32.
 
     Raises:
         CheckpointError: some weights are not finite.
