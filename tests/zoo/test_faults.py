@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
 from methods import METHODS, QUIET, images
 from pytorch_lightning import Trainer
 
@@ -63,6 +64,26 @@ def test_a_run_is_resumed_with_the_same_words(tmp_path):
     assert resumed.trainer.global_step == 3
     with pytest.raises(ValueError, match=r"resumes a run with teaching\.teacher=None \(asked: canvas-drawer-mnist\)"):
         fit(tmp_path, *options[:-1], "--model.teaching.teacher=canvas-drawer-mnist", f"--ckpt_path={last}")
+
+
+def test_a_run_that_began_with_other_weights_is_resumed_with_the_same_words(zoo_list, tmp_path):
+    """A recipe may name weights to start from; what --ckpt_path resumes has them behind it."""
+    recipe = tmp_path / "recipe.yaml"
+    data = {"root": str(images(tmp_path / "images")), "image_size": 16, "batch_size": 5}
+    drawer = {"steps": 2, "image_size": 16, "painter": "tiny-canvas"}
+    settings = {
+        "init_from": "tiny-drawer",
+        "model": {"class_path": "zoo.CanvasDrawer", "init_args": drawer},
+        "data": {"class_path": "datamodules.ImageFolder", "init_args": data},
+    }
+    recipe.write_text(yaml.safe_dump(settings))
+    arguments = [f"--config={recipe}"]
+    fit(tmp_path / "begun", *arguments, "--trainer.max_steps=1")
+    (last,) = (tmp_path / "begun").rglob("*.ckpt")
+    resumed = fit(tmp_path / "resumed", *arguments, "--trainer.max_steps=2", f"--ckpt_path={last}")
+    assert resumed.trainer.global_step == 2
+    with pytest.raises(ValueError, match="give one of them"):
+        fit(tmp_path, *arguments, "--init_from=tiny-drawer", f"--ckpt_path={last}")
 
 
 @pytest.mark.parametrize("save_last", ["true", "link"])

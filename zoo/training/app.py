@@ -60,7 +60,9 @@ class CLI(LightningCLI):
         name = str(model.get("class_path")).rsplit(".", 1)[-1]
         self.defaults = defaults(method_class(name)) if name in classes() else {}
         weights, ckpt = config.get("init_from"), config.get("ckpt_path")
-        if weights and ckpt:
+        if weights and ckpt and self.start is None:  # a recipe's own beginning: a run that is resumed has it behind it
+            config["init_from"] = None
+        elif weights and ckpt:
             raise ValueError(
                 f"{INIT_FROM} takes published weights and --ckpt_path those of a training run: give one of them"
             )
