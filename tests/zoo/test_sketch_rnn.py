@@ -23,7 +23,7 @@ from zoo.cli.main import main
 from zoo.sketch_rnn import networks
 from zoo.sketch_rnn.inputs import between, on_page, stroke3
 from zoo.sketch_rnn.mixture import Mixture, kl, reconstruction
-from zoo.sketch_rnn.networks import LSTM, Decoder, Encoder, HyperLSTM, LayerNormLSTM
+from zoo.sketch_rnn.networks import LSTM, Decoder, Encoder, HyperLSTM, LayerNormLSTM, Places
 from zoo.sketch_rnn.options import KL, Decay, Measured, Network
 from zoo.sketch_rnn.shared import Shared
 
@@ -621,6 +621,32 @@ def test_a_label_by_name(ends):
         model.sample(1, label="carts")
     with pytest.raises(ValueError, match="label 'cat': this model is not told what to draw"):
         tiny().sample(1, label="cat")
+
+
+def test_a_class_has_a_place_among_latent_vectors():
+    """What is asked for is drawn from where its training sketches lie; what is not, from anywhere."""
+    places = Places(3, 4)
+    where = torch.tensor([[2.0, 0.0, -2.0, 1.0], [0.0, 3.0, 0.0, 0.0], [-1.0, -1.0, -1.0, -1.0]])
+    labels = torch.arange(3).repeat(100)
+    for _ in range(200):
+        places.update((where + 0.1 * torch.randn(3, 4, generator=seeded()))[labels[:3]], labels[:3])
+    torch.testing.assert_close(places.mean, where, atol=0.3, rtol=0)
+    z = torch.randn(300, 4, generator=seeded())
+    moved = places.move(z, labels)
+    for k in range(3):
+        torch.testing.assert_close(moved[labels == k].mean(0), places.mean[k], atol=0.1, rtol=0)
+    assert torch.equal(places.move(z, torch.full((300,), -1)), z)
+
+
+def test_training_finds_the_places_of_classes(batch):
+    model = told().train()
+    model.losses(batch)
+    assert model.places.mean.any(1).tolist() == [True, False, True]
+    before = model.places.mean.clone()
+    model.eval().losses(batch)
+    assert torch.equal(model.places.mean, before)
+    assert told(conditional=False).places is None
+    assert tiny().places is None
 
 
 def test_starting_as_a_model_that_is_told(batch):

@@ -317,3 +317,37 @@ def small_linear(inputs: int, outputs: int) -> nn.Linear:
     nn.init.normal_(layer.weight, 0, 0.001)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+SPREAD = 0.7  # how far from its class's place a sketch that is asked for may lie, in standard deviations
+
+
+class Places(nn.Module):
+    """Where each class lies among the latent vectors: running means and mean squares of what its sketches become.
+
+    The decoder listens to z more than to a label. What it is to draw is therefore said by both.
+
+    Args:
+        classes: How many.
+        size: N_z.
+    """
+
+    mean: Tensor
+    square: Tensor
+
+    def __init__(self, classes: int, size: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(classes, size))
+        self.register_buffer("square", torch.zeros(classes, size))
+
+    @torch.no_grad()
+    def update(self, z: Tensor, labels: Tensor, rate: float = 0.05) -> None:
+        """Take in the latent means (B, N_z) of sketches of these classes (B,)."""
+        for kept, new in ((self.mean, z.float()), (self.square, z.float().square())):
+            kept[labels] += rate * (new - kept[labels])
+
+    def move(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Random vectors (n, N_z) from N(0, 1) to around the places of classes (n,); of class -1 they stay."""
+        spread = (self.square - self.mean.square()).clamp_min(0).sqrt()
+        near = self.mean[labels] + SPREAD * spread[labels] * z
+        return torch.where(labels[:, None] >= 0, near, z)

@@ -14,7 +14,7 @@ from renderers import Drawing
 from zoo.base.options import keep_options, options
 from zoo.checkpoints import load
 from zoo.sketch_rnn.mixture import kl as kl_divergence, reconstruction
-from zoo.sketch_rnn.networks import Cell, Decoder, Encoder
+from zoo.sketch_rnn.networks import Cell, Decoder, Encoder, Places
 from zoo.sketch_rnn.options import KL, Decay, Labels, Measured, Network
 from zoo.sketch_rnn.paper import TABLE_1
 from zoo.sketch_rnn.sketcher import Sketcher
@@ -68,12 +68,13 @@ class SketchRNN(Sketcher):
             self.encoder = Encoder(network.encoder_cell, network.encoder_size, network.z_size, network.keep)
         condition = labels.size + (network.z_size if conditional else 0)
         self.decoder = Decoder(network.cell, network.decoder_size, condition, network.mixtures, network.keep)
-        self.label_vectors = self.vectors(self.measured.class_names) if labels.size else None
+        self.label_vectors, self.places = self.vectors(self.measured.class_names) if labels.size else (None, None)
         self.known = torch.arange(len(self.measured.class_names))  # the number here of each class of the data
 
-    def vectors(self, classes: list[str]) -> nn.Embedding:
-        """A vector for each class, and one for "not told"."""
-        return nn.Embedding(len(classes) + 1, self.told_class.size)
+    def vectors(self, classes: list[str]) -> tuple[nn.Embedding, Places | None]:
+        """A vector for each class, and one for "not told"; and, of a conditional model, the classes' places."""
+        places = Places(len(classes), self.network.z_size) if self.encoder is not None else None
+        return nn.Embedding(len(classes) + 1, self.told_class.size), places
 
     @property
     def entry_fields(self) -> dict[str, Any]:
@@ -104,7 +105,7 @@ class SketchRNN(Sketcher):
         self.measured = replace(self.measured, n_max=data.n_max, extent=data.extent, classes=classes)
         keep_options(self, measured=self.measured)
         if self.label_vectors is not None and self.label_vectors.num_embeddings == 1:
-            self.label_vectors = self.vectors(self.measured.class_names)
+            self.label_vectors, self.places = self.vectors(self.measured.class_names)
 
     def begin_as(self, other: Any) -> None:
         """Take over the decoder of an unconditional model; what only this one is told has little effect on it at first.
@@ -160,6 +161,8 @@ class SketchRNN(Sketcher):
             noise = torch.randn(mean.shape, generator=generator, device=mean.device)
             z = mean + torch.exp(log_variance / 2) * noise
             latent["L_KL"] = kl_divergence(mean, log_variance)
+            if self.places is not None and self.training:
+                self.places.update(mean, self.known.to(mean.device)[batch["label"]])
         y, _ = self.decoder(points[:, :-1], self.told(self.labels_of(batch), z))
         offset, pen = reconstruction(y, points[:, 1:], lengths, batch["n_max"])
         return {"L_R": offset + pen, "L_s": offset, "L_p": pen, **latent}

@@ -17,7 +17,7 @@ from zoo.base.images import inked
 from zoo.base.refine import Tie, padded
 from zoo.sketch_rnn.inputs import Page, Source, between, stroke5, traced
 from zoo.sketch_rnn.mixture import Mixture
-from zoo.sketch_rnn.networks import Decoder, Encoder
+from zoo.sketch_rnn.networks import Decoder, Encoder, Places
 from zoo.sketch_rnn.options import Measured
 
 START = (0.0, 0.0, 1.0, 0.0, 0.0)
@@ -33,12 +33,14 @@ class Sketcher(Drawer):
         encoder: A sketch to its latent vector; None for an unconditional model.
         decoder: Draws, point by point.
         label_vectors: A vector for each class, and a last one for "not told"; None for a model that is never told.
+        places: Where the classes lie among the latent vectors; None for a model without classes or without an encoder.
         measured: The longest sketch, the sketches' extent and the classes, as training found them.
     """
 
     encoder: Encoder | None
     decoder: Decoder
     label_vectors: nn.Embedding | None
+    places: Places | None
     measured: Measured
 
     # --- what the decoder is told ---
@@ -52,6 +54,12 @@ class Sketcher(Drawer):
             known = ", ".join(names if len(names) <= 10 else [*names[:10], "…"])
             raise ValueError(f"no class {label!r}{nearest(label, names)}; the model knows {len(names)}: {known}")
         return names.index(label)
+
+    def numbers(self, n: int, label: str | Tensor | None) -> Tensor:
+        """The classes (n,) that a label names, or that it is; -1 where nothing is asked for."""
+        if not isinstance(label, Tensor):
+            label = torch.full((n,), -1 if label is None else self.label_index(label))
+        return label.to(self.device)
 
     def told(self, labels: Tensor, z: Tensor | None) -> Tensor | None:
         """What the decoder hears at each step: the vectors of classes and the latent vectors, where there are such.
@@ -99,9 +107,7 @@ class Sketcher(Drawer):
         for name, value in (("temperature", temperature), ("pen_temperature", pen_temperature)):
             if not 0 < value < float("inf"):
                 raise ValueError(f"{name} is {value}; expected more than 0 (typically 0.1 to 1), or greedy=True")
-        if not isinstance(label, Tensor):
-            label = torch.full((n,), -1 if label is None else self.label_index(label))
-        told = self.told(label.to(self.device), z)
+        told = self.told(self.numbers(n, label), z)
         points = torch.tensor(START, device=self.device).expand(n, 1, 5)
         if prefix is not None:
             points = torch.cat([points, prefix.to(self.device).expand(n, -1, -1)], 1)
@@ -126,11 +132,14 @@ class Sketcher(Drawer):
             y, state = self.decoder(point[:, None], told, state)
         return [sketch[:length] for sketch, length in zip(sketches.cpu().numpy(), lengths.tolist(), strict=True)]
 
-    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor | None:
-        """n random latent vectors (n, N_z); None for an unconditional model."""
+    def prior(
+        self, n: int, generator: torch.Generator | None = None, label: str | Tensor | None = None
+    ) -> Tensor | None:
+        """n random latent vectors (n, N_z), of what ``label`` asks for; None for an unconditional model."""
         if self.encoder is None:
             return None
-        return torch.randn(n, self.encoder.mean.out_features, generator=generator, device=self.device)
+        z = torch.randn(n, self.encoder.mean.out_features, generator=generator, device=self.device)
+        return z if self.places is None else self.places.move(z, self.numbers(n, label))
 
     def points(self, sketch: Source) -> Tensor:
         """A sketch as stroke-5 points (N, 5) in the model's unit; its longer side is the training sketches' mean."""
@@ -148,7 +157,7 @@ class Sketcher(Drawer):
         """
         if n < 1:
             raise ValueError(f"n is {n}; expected at least 1")
-        z = self.prior(n, options.get("generator"))
+        z = self.prior(n, options.get("generator"), options.get("label"))
         return [to_drawing(s) for s in self.generate(n, z, None, temperature, **options)]
 
     def with_encoder(self) -> Encoder:
@@ -251,7 +260,7 @@ class Sketcher(Drawer):
                 f"the sketch has {len(prefix)} points; this model draws at most {most}, so nothing is left to add"
             )
         smaller = prefix * torch.tensor([[[size, size, 1, 1, 1]] for size in sizes])
-        z = self.prior(len(sizes), options.get("generator"))
+        z = self.prior(len(sizes), options.get("generator"), options.get("label"))
         ways = self.generate(len(sizes), z, smaller, temperature, **options)
         units = [self.measured.extent * size for size in sizes]
         return [way[len(prefix) :] / np.array([u, u, 1], np.float32) for way, u in zip(ways, units, strict=True)]
