@@ -29,7 +29,10 @@ def main(names: list[str]) -> None:
         if isinstance(model, zoo.SketchRNN):
             points = model.points(renderers.Drawing(figure, "bezier"))[None]
             z = model.encoder(points, torch.tensor([points.shape[1]]))[0] if model.encoder else None
-            golden = {"input": points.tolist(), "output": model.decoder(points, z)[0][0, -1].tolist()}
+            golden = {
+                "input": points.tolist(),
+                "output": model.decoder(points, model.told(torch.tensor([-1]), z))[0][0, -1].tolist(),
+            }
             golden |= {} if z is None else {"z": z[0].tolist()}
         elif isinstance(model, Drawer):
             image = (renderers.Drawing(figure, "bezier").render(28)[0] * 255).round().byte()

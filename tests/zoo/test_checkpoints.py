@@ -106,7 +106,7 @@ def test_golden(name):
     if isinstance(model, zoo.SketchRNN):
         points = torch.tensor(golden["input"])
         z = model.encoder(points, torch.tensor([points.shape[1]]))[0] if model.encoder else None
-        y, _ = model.decoder(points, z)
+        y, _ = model.decoder(points, model.told(torch.tensor([-1]), z))
         assert (y[0, -1] - torch.tensor(golden["output"])).abs().max() < 0.02
         assert z is None or (z[0] - torch.tensor(golden["z"])).abs().max() < 0.02
     elif isinstance(model, Drawer):
