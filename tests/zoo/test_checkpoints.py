@@ -31,7 +31,6 @@ SHORTER = {  # weights from before their recipes trained for longer: see the ent
         for alone in ("", "-uncond")
     ),
     "sketchrnn-quickdraw-uncond",
-    "painter-agent-kmnist",
 }
 NAMES = zoo.names()
 GOLDEN = Path(__file__).parent.parent / "golden"
