@@ -234,7 +234,7 @@ def test_checkpoints_on_the_hub_alone(on_hub_alone, hub, capsys, tmp_path, monke
     assert hub.requests == []  # so far nothing was asked
     for name in on_hub_alone:
         test_checkpoints.test_entry_is_complete(name)
-        test_checkpoints.test_weights_are_small_half_precision_and_only_what_inference_needs(name)
+        test_checkpoints.test_weights_are_small_half_precision_or_less_and_only_what_inference_needs(name)
         test_checkpoints.test_loads_ready_to_use(name)
         test_checkpoints.test_golden(name)
         test_the_card_of_every_checkpoint_states_its_figures(name, tmp_path, monkeypatch)
