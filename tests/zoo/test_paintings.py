@@ -243,6 +243,20 @@ def test_ctrl_c_keeps_the_best_so_far():
     assert len(drawing) == 2
 
 
+def test_ctrl_c_ends_all_levels(digit):
+    seen = []
+
+    def stop(step, loss, painting):
+        seen.append(step)
+        if step == 15:  # in the second level
+            raise KeyboardInterrupt
+
+    options = {"layer": "features", "size": 192, "steps": 12, "levels": 3, "strokes": 2}
+    drawing = zoo.stylize(np.stack([digit] * 3, -1), gan(), red_classifier(), watch=stop, **options)
+    assert seen == list(range(16))
+    assert len(drawing) > 0
+
+
 @pytest.mark.parametrize("bad", [{"steps": 0}, {"lr": 0.0}, {"lr": math.inf}])
 def test_wrong_optimisations(bad):
     with pytest.raises(ValueError, match="expected 1 to 100,000 steps and a rate"):

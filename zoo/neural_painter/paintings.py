@@ -223,8 +223,8 @@ def unlike(canvas: Tensor, target: Tensor) -> Tensor:
 
 def optimise(
     painting: Painting, loss: Callable[[Tensor], Tensor], steps: int, lr: float, watch: Watch | None, what: str
-) -> Drawing:
-    """Adam on the strokes. Ctrl-C ends early.
+) -> bool:
+    """Adam on the strokes, which end as the best there were, by a running mean of the loss. Ctrl-C ends early.
 
     Args:
         painting: What to optimise.
@@ -235,7 +235,7 @@ def optimise(
         what: The progress bar's words.
 
     Returns:
-        The best painting, by a running mean of the loss.
+        Whether all steps were done.
 
     Raises:
         ValueError: For numbers out of range.
@@ -244,7 +244,7 @@ def optimise(
         raise ValueError(f"steps is {steps}, lr is {lr}; expected 1 to 100,000 steps and a rate above 0, up to 10")
     optimizer = torch.optim.Adam(painting.parameters(), lr)
     copied = lambda: {k: v.clone() for k, v in painting.state_dict().items()}  # noqa: E731
-    lowest, best, mean = float("inf"), copied(), 0.0
+    lowest, best, mean, whole = float("inf"), copied(), 0.0, True
     try:
         bar = tqdm(range(steps), desc=what)
         for step in bar:
@@ -261,8 +261,9 @@ def optimise(
                 watch(step, mean, painting)
     except KeyboardInterrupt:
         print("interrupted: the best painting so far is kept")
+        whole = False
     painting.load_state_dict(best)
-    return painting.drawing()
+    return whole
 
 
 def find_painter(painter: Any) -> NeuralPainter:
@@ -331,7 +332,8 @@ def visualize(
         views = normalised(varied(canvas, 5, 12 * painting.cells.width / 224, 20, 0.05, (224, 224)))
         return torch.stack([-m(views).log_softmax(1)[:, numbers].mean() for m in models]).mean()
 
-    return optimise(painting.to(painter.device), loss, steps, lr, watch, ", ".join(map(str, names)))
+    optimise(painting.to(painter.device), loss, steps, lr, watch, ", ".join(map(str, names)))
+    return painting.drawing()
 
 
 def later(watch: Watch, begun: int, step: int, loss: float, painting: Painting) -> None:
@@ -412,6 +414,7 @@ def stylize(
             return error + tone * unlike(canvas, target) if tone else error
 
         counted = None if watch is None else partial(later, watch, level * steps)
-        optimise(painting, loss, steps, lr, counted, f"stylize {level + 1}/{levels}")
+        if not optimise(painting, loss, steps, lr, counted, f"stylize {level + 1}/{levels}"):
+            break
     assert painting is not None
     return painting.drawing()
