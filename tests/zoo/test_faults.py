@@ -86,6 +86,21 @@ def test_a_run_that_began_with_other_weights_is_resumed_with_the_same_words(zoo_
         fit(tmp_path, *arguments, "--init_from=tiny-drawer", f"--ckpt_path={last}")
 
 
+def test_the_last_steps_are_saved_where_another_callback_has_saved_them(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    options = METHODS["CanvasDrawer"](tmp_path)
+    for folder, every, last in ((one, 2, "true"), (other, 3, "null")):
+        options += [
+            "--trainer.callbacks+=ModelCheckpoint",
+            f"--trainer.callbacks.dirpath={folder}",
+            f"--trainer.callbacks.every_n_train_steps={every}",
+            f"--trainer.callbacks.save_last={last}",
+        ]
+    fit(tmp_path / "begun", *options, "--trainer.max_steps=3")
+    assert [state(p)["global_step"] for p in other.glob("*.ckpt")] == [3]
+    assert state(one / "last.ckpt")["global_step"] == 3
+
+
 @pytest.mark.parametrize("save_last", ["true", "link"])
 @pytest.mark.parametrize("every", [2, 50])
 def test_the_steps_after_the_last_multiple_are_saved_too(save_last, every, tmp_path):

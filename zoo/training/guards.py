@@ -101,14 +101,11 @@ class FiniteGradients(Callback):
 class SaveEnd(Callback):
     """Saves the last steps of a training, too, where ModelCheckpoint with ``save_last`` saves every so many."""
 
-    saved: int = -1  # the step that a checkpoint was made at
-
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        self.saved = trainer.global_step
-
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for callback in trainer.checkpoint_callbacks:
-            if isinstance(callback, ModelCheckpoint) and callback.save_last and self.saved != trainer.global_step:
+            if not isinstance(callback, ModelCheckpoint) or not callback.save_last:
+                continue
+            if callback._last_global_step_saved != trainer.global_step:  # another one may have saved this step
                 callback.last_model_path = callback.last_model_path or f"{callback.dirpath}/last.ckpt"
                 trainer.save_checkpoint(callback.last_model_path)
 
