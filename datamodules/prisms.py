@@ -13,7 +13,6 @@ import renderers
 from datamodules.base import FIRST_SEED, DataModule
 
 SHOWN = 8  # strokes of a lesson, if no scene has more
-NEAR = 0.05  # of the space: prisms so close to each other share pixels
 
 
 class Scenes(Dataset[tuple[Tensor, int]]):
@@ -80,26 +79,13 @@ class Prisms(DataModule):
         return ready | {"strokes": self.lesson(prisms, count)} if self.learning else ready
 
     def lesson(self, prisms: Tensor, count: Tensor) -> Tensor:
-        """Prisms (B, most, 9), of which ``count`` (B,) are there, from left to right as far as they look the same so.
+        """Prisms (B, most, 9), of which ``count`` (B,) are there, in the scene's order; points inside the last follow.
 
-        One that covers a part of another in a view comes after it. Points inside the last one follow, of its colour,
-        which are not seen.
+        The points are of its colour, and are not seen: a drawer of more strokes than there are prisms hides the others.
         """
-        numbers = torch.arange(self.most, device=prisms.device)
-        low, high = prisms[..., :3], prisms[..., 3:6]
-        meet = (low[:, :, None] < high[:, None] + NEAR) & (low[:, None] < high[:, :, None] + NEAR)  # (B, i, j, axis)
-        covers = (meet.sum(-1) >= 2) & (numbers[:, None] > numbers)  # i covers a part of j in the view along the third
-        middle = (low[..., 0] + high[..., 0]).masked_fill(numbers >= count[:, None], 1e6)
-        waiting, order = torch.ones_like(middle, dtype=torch.bool), []
-        for _ in numbers:
-            blocked = (covers & waiting[:, None]).any(-1)
-            order.append(middle.masked_fill(blocked | ~waiting, torch.inf).argmin(1))
-            waiting[torch.arange(len(prisms), device=prisms.device), order[-1]] = False
-        turn = torch.arange(max(SHOWN, self.most), device=prisms.device).minimum(count[:, None] - 1)
-        index = torch.stack(order, 1).gather(1, turn)[..., None].expand(-1, -1, prisms.shape[-1])
+        turn = torch.arange(max(SHOWN, self.most), device=prisms.device)
+        index = turn.minimum(count[:, None] - 1)[..., None].expand(-1, -1, prisms.shape[-1])
         shown = prisms.gather(1, index)
         point = (shown[..., :3] + shown[..., 3:6]) / 2
         points = torch.cat([point, point, shown[..., 6:]], -1)
-        return torch.where(
-            torch.arange(turn.shape[1], device=turn.device)[:, None] < count[:, None, None], shown, points
-        )
+        return torch.where(turn[:, None] < count[:, None, None], shown, points)

@@ -60,7 +60,8 @@ class Teaching:
         blind: Whether it does not look at its canvas in that part (it needs an LSTM to count its strokes). One that
             looks sees canvases of the strokes that are shown, never of its own, and learns to lean on them.
         matched: How much, beside the pixels, the strokes that the data shows count in any order: each is compared with
-            one of the drawer's own, in the pairing with the least error.
+            one of the drawer's own, in the pairing with the least error (as DETR does: Carion et al., 2020,
+            arXiv:2005.12872).
     """
 
     teacher: str | None = None

@@ -1,4 +1,8 @@
-"""A model's weights as the bytes of a safetensors file, and back: half precision, or matrices of 8 bits."""
+"""A model's weights as the bytes of a safetensors file, and back: half precision, or matrices of 8 bits.
+
+Those are quantised in blocks, linearly, by the largest value of each (block-wise absmax; Dettmers et al., 2022,
+arXiv:2110.02861).
+"""
 
 from __future__ import annotations
 

@@ -325,7 +325,9 @@ SPREAD = 0.7  # how far from its class's place a sketch that is asked for may li
 class Places(nn.Module):
     """Where each class lies among the latent vectors: running means and mean squares of what its sketches become.
 
-    The decoder listens to z more than to a label. What it is to draw is therefore said by both.
+    The decoder listens to z more than to a label. What it is to draw is therefore said by both: z comes from a normal
+    distribution fitted to the class, not from the prior (compare ex-post density estimation: Ghosh et al., 2020,
+    arXiv:1903.12436).
 
     Args:
         classes: How many.
