@@ -1,8 +1,9 @@
-"""All that this library uses of torch without it being part of torch's public interface, in one place."""
+"""All that this library uses of torch and Lightning without it being part of their public interface, in one place."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,3 +22,8 @@ def lerp_all(tensors: Sequence[Tensor], ends: Sequence[Tensor], weight: float) -
 def copy_all(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     """Copy values into tensors of the same shapes, in few kernels."""
     torch._foreach_copy_(list(tensors), list(values))
+
+
+def last_saved(callback: Any) -> int:
+    """The step that a ModelCheckpoint of Lightning's has saved last; 0 if none."""
+    return int(callback._last_global_step_saved)

@@ -17,6 +17,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from renderers.files import atomic_write
+from zoo.base.private import last_saved
 
 WANDB_WAIT = 20  # seconds for wandb's server to answer, before the run is logged offline
 
@@ -105,7 +106,7 @@ class SaveEnd(Callback):
         for callback in trainer.checkpoint_callbacks:
             if not isinstance(callback, ModelCheckpoint) or not callback.save_last:
                 continue
-            if callback._last_global_step_saved != trainer.global_step:  # another one may have saved this step
+            if last_saved(callback) != trainer.global_step:  # another one may have saved this step
                 callback.last_model_path = callback.last_model_path or f"{callback.dirpath}/last.ckpt"
                 trainer.save_checkpoint(callback.last_model_path)
 
