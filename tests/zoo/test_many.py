@@ -1,5 +1,7 @@
 """`zoo draw` of many images: folders, patterns, batches, processes; what is bad is named, and a run goes on."""
 
+import concurrent.futures
+import errno
 import multiprocessing
 import os
 import threading
@@ -197,3 +199,24 @@ def test_a_killed_process_ends_the_run(drawer, photos, tmp_path, capsys):
     assert "a drawing process was killed" in (text := capsys.readouterr().err)
     assert "--skip-existing" in text
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError("handle is closed"), "a drawing process was killed"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), "a drawing process was killed"),
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "Resource temporarily unavailable"),
+    ],
+)
+def test_a_process_killed_while_work_is_handed_out(error, text, drawer, photos, tmp_path, capsys, monkeypatch):
+    class Pool(concurrent.futures.ProcessPoolExecutor):
+        def submit(self, *args):
+            raise error
+
+    monkeypatch.setattr("zoo.cli.many.ProcessPoolExecutor", Pool)
+    out = tmp_path / "out"
+    out.mkdir()
+    assert run("draw", photos, "--model", drawer, "--out", out / "{name}.svg", "--jobs", 2) == 1
+    assert text in capsys.readouterr().err
+    assert not any(out.iterdir())

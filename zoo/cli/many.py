@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import multiprocessing
 import os
@@ -9,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
@@ -186,6 +187,17 @@ def work(plan: Plan, batch: Sequence[Pair]) -> list[Outcome]:
     return draw_batch(Worker.model, plan, batch)
 
 
+def submit(pool: ProcessPoolExecutor, plan: Plan, batches: Sequence[Sequence[Pair]]) -> list[Future[list[Outcome]]]:
+    """Hand all batches to a pool. BrokenProcessPool if a process is killed meanwhile."""
+    try:
+        return [pool.submit(work, plan, batch) for batch in batches]
+    except OSError as e:
+        if e.errno not in (None, errno.EBADF, errno.EPIPE):
+            raise
+        # the pool notices a killed process in a thread of its own, and closes the pipes that this one writes to
+        raise BrokenProcessPool(str(e)) from e
+
+
 def in_processes(plan: Plan, batches: Sequence[Sequence[Pair]], jobs: int) -> Iterator[list[Outcome]]:
     """Draw batches, several at a time. RuntimeError if a process is killed."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
@@ -193,7 +205,7 @@ def in_processes(plan: Plan, batches: Sequence[Sequence[Pair]], jobs: int) -> It
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(jobs, len(batches)), context, start_worker, (plan, threads)) as pool:
         try:
-            for job in as_completed([pool.submit(work, plan, batch) for batch in batches]):
+            for job in as_completed(submit(pool, plan, batches)):
                 yield job.result()
         except BrokenProcessPool as e:
             killed = "a drawing process was killed, perhaps for want of memory (fewer --jobs need less)"
