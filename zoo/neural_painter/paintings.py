@@ -29,7 +29,7 @@ WIDEST, NARROWEST = 0.25, 0.08  # strokes of a picture begin so wide, as a fract
 BLURS = (1, 4, 16)  # pixels that are seen as one, where light and colour are compared
 COARSEST = 96  # pixels of the longer side of a picture's first canvases
 MOST_CELLS = 16_384  # canvases; 4,096² at the default overlap
-AT_ONCE = 128  # canvases whose activations are kept; of more, they are computed again for the gradients
+AT_ONCE = 128  # strokes whose activations are kept; of more, they are computed again for the gradients
 Palette = str | Sequence[Sequence[float]] | None
 Watch = Callable[[int, float, "Painting"], None]
 
@@ -129,23 +129,23 @@ class Painting(nn.Module):
             columns[self.painter.actions[name]] = value
         return torch.stack(columns, -1)
 
-    def layers(self, action: Tensor) -> Tensor:
-        """Opacity, and opacity times colour, of one stroke (canvases, A) on each canvas: (rows, columns, 4, 64, 64)."""
+    def layers(self, actions: Tensor) -> Tensor:
+        """Opacity, and opacity times colour, of strokes (S, canvases, A): (S, rows, columns, 4, 64, 64)."""
         painter = self.painter
-        parts = action.split(AT_ONCE)
+        parts = actions.flatten(0, 1).split(AT_ONCE)
         if len(parts) > 1:
             inks = [checkpoint(painter.ink, part, use_reentrant=False) for part in parts]
         else:
             inks = [painter.ink(part) for part in parts]
         ink = torch.cat(inks)[:, None].float()
-        rgb = painter.actions.select(action, " ".join(COLOUR))[..., None, None]
-        return torch.cat([ink, ink * rgb], 1).unflatten(0, (self.cells.rows, self.cells.columns))
+        rgb = painter.actions.select(actions, " ".join(COLOUR)).flatten(0, 1)[..., None, None]
+        layers = torch.cat([ink, ink * rgb], 1)
+        return layers.unflatten(0, (len(actions), self.cells.rows, self.cells.columns))
 
     def forward(self) -> Tensor:
         """The picture (1, 3, H, W) on the painter or, if ``real``, on what it imitates. With gradients in z."""
         canvas = self.paper.to(self.z.device)
-        for action in self.strokes():
-            layers = self.layers(action)
+        for layers in self.layers(self.strokes()):
             for group in self.cells.groups():
                 whole = self.cells.spread(layers, group)
                 canvas = canvas * (1 - whole[:, :1]) + whole[:, 1:]
