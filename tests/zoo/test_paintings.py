@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from tiny_files import has_mypaint
 from tiny_painters import gan
@@ -100,11 +101,24 @@ def test_the_official_file_is_checked(tmp_path, monkeypatch):
     [
         (Tiny(7), r"scores \(B, 1000\); Tiny gave \(1, 7\)"),
         ("resnet1", "no classifier 'resnet1': there is squeezenet1_1|resnet1"),
+        ("squeezenet1_1@half", "'squeezenet1_1@half' is not NAME@PIXELS, such as squeezenet1_1@112"),
     ],
 )
 def test_wrong_classifiers(which, message):
     with pytest.raises((ValueError, KeyError), match=message):
         classifiers.classifier(which)
+
+
+def test_a_classifier_that_sees_less(monkeypatch):
+    sharp = Tiny()
+    monkeypatch.setattr(classifiers, "squeezenet", lambda: sharp)
+    blurred = classifiers.classifier("squeezenet1_1@56")
+    pictures = torch.rand(2, 3, 224, 224)
+    small = F.interpolate(pictures, (56, 56), mode="bilinear", antialias=True)
+    torch.testing.assert_close(blurred(pictures), sharp(F.interpolate(small, (224, 224), mode="bilinear")))
+    assert blurred(pictures).shape == (2, 1000)
+    with pytest.raises(ValueError, match="pictures of 8 pixels; expected 16 to 224"):
+        classifiers.classifier("squeezenet1_1@8")
 
 
 def test_classes_by_name():

@@ -32,7 +32,7 @@ def add_commands(commands: Any) -> None:
     several = "a name of an ImageNet class, or its number; several: a painting of all"
     c.add_argument("classes", nargs="+", metavar="CLASS", help=several)
     c.add_argument("--grid", type=int, default=1, metavar="G", help="G × G overlapping canvases (default 1)")
-    which = "squeezenet1_1, or torchvision's if installed"
+    which = "squeezenet1_1, or torchvision's if installed; NAME@112 sees pictures of 112² only"
     c.add_argument("--classifiers", nargs="+", default=["squeezenet1_1"], metavar="NAME", help=which)
     add_optimising(c, strokes=30, overlap=48, steps=300, lr=0.05, real=True)
     c.set_defaults(run=visualize)

@@ -12,6 +12,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -64,6 +65,29 @@ class SqueezeNet(nn.Module):
         return self.classifier(self.features(x)).flatten(1)
 
 
+class Scaled(nn.Module):
+    """A classifier that sees pictures of ``side`` pixels only: another opinion where no second network is at hand.
+
+    Args:
+        model: The classifier.
+        side: Pixels, 16 to 224.
+
+    Raises:
+        ValueError: For another side.
+    """
+
+    def __init__(self, model: nn.Module, side: int):
+        super().__init__()
+        if not 16 <= side <= 224:
+            raise ValueError(f"a classifier that sees pictures of {side} pixels; expected 16 to 224")
+        self.model, self.side = model, side
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Scores (B, 1000) of normalised pictures (B, 3, H, W)."""
+        small = F.interpolate(pictures, (self.side, self.side), mode="bilinear", antialias=True)
+        return self.model(F.interpolate(small, pictures.shape[-2:], mode="bilinear"))
+
+
 def squeezenet() -> SqueezeNet:
     """SqueezeNet with its published weights, frozen.
 
@@ -112,11 +136,17 @@ def classifier(which: str | nn.Module) -> nn.Module:
     """A classifier, frozen and checked.
 
     Args:
-        which: ``squeezenet1_1``, or a name of torchvision's where that is installed; or any module.
+        which: ``squeezenet1_1``, or a name of torchvision's where that is installed; or any module. With ``@112`` after
+            a name it sees pictures of 112² only (:class:`Scaled`).
 
     Raises:
         ValueError: For an unknown name, or a module that does not turn pictures into 1,000 scores.
     """
+    if isinstance(which, str) and "@" in which:
+        name, _, side = which.partition("@")
+        if not side.isdecimal():
+            raise ValueError(f"{which!r} is not NAME@PIXELS, such as squeezenet1_1@112")
+        return Scaled(classifier(name), int(side)).eval()
     if isinstance(which, nn.Module):
         model = which.eval()
     elif which == "squeezenet1_1":
@@ -207,6 +237,6 @@ def judge(model: nn.Module, picture: Tensor, classes: Sequence[int]) -> list[dic
         For each its name, ``class``; its probability, ``p``; and its ``rank``, 1 for the likeliest.
     """
     device = next(iter(model.parameters()), picture).device
-    square = nn.functional.interpolate(picture[None].to(device), (224, 224), mode="bilinear", antialias=True)
+    square = F.interpolate(picture[None].to(device), (224, 224), mode="bilinear", antialias=True)
     p = model(normalised(square)).softmax(1)[0]
     return [{"class": labels()[k], "p": float(p[k]), "rank": 1 + int((p > p[k]).sum())} for k in classes]
