@@ -266,7 +266,12 @@ def test_loading_never_unpickles(zoo_list, monkeypatch):
     zoo.load("tiny-drawer")
 
 
-def test_unknown_names():
+def test_unknown_names(tmp_path):
+    (tmp_path / "last.ckpt").write_bytes(b"a training's")
+    with pytest.raises(
+        CheckpointError, match="last.ckpt is a file; expected .* To use .* zoo export .*last.ckpt --name"
+    ):
+        zoo.load(tmp_path / "last.ckpt")
     with pytest.raises(
         CheckpointError, match=r"no checkpoint 'canvas-drawer-mnits' \(did you mean 'canvas-drawer-mnist.*'\?\)"
     ):

@@ -59,6 +59,11 @@ def find(source: str | os.PathLike[str], local_files_only: bool = False) -> Chec
         return Checkpoint(entry, Path(text) / entry.weights["file"], "Save the checkpoint again.")
     if text.count("/") == 1 and not Path(text).exists() and not text.startswith((".", "/", "~")):
         return find_on_hub(text, local_files_only)
+    if Path(text).is_file():
+        raise CheckpointError(
+            f"{text} is a file; expected a name, a repository, or a folder that `zoo export` wrote. To use a checkpoint"
+            f" of a training: zoo export {text} --name NAME, then give that folder"
+        )
     return find_in_list(catalogue.entry(text), local_files_only)  # raises: no such name
 
 
