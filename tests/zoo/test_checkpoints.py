@@ -269,7 +269,7 @@ def test_loading_never_unpickles(zoo_list, monkeypatch):
 def test_unknown_names(tmp_path):
     (tmp_path / "last.ckpt").write_bytes(b"a training's")
     with pytest.raises(
-        CheckpointError, match="last.ckpt is a file; expected .* To use .* zoo export .*last.ckpt --name"
+        CheckpointError, match=r"last.ckpt is a file; expected .* To use .* zoo export .*last.ckpt --name"
     ):
         zoo.load(tmp_path / "last.ckpt")
     with pytest.raises(
