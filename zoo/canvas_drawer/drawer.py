@@ -278,7 +278,7 @@ class CanvasDrawer(LearnsByDistance, HintDrawer):
         self.check(hint)
         features, state, strokes = self.net.hint(hint), None, []
         if canvas is not None:
-            features = features + self.net.canvas(canvas)
+            features = features + self.net.seen(hint, canvas)
         for _ in range(self.steps):
             action, state = self.net.step(features, state)
             strokes.append(action[:, : len(self.actions)].float())

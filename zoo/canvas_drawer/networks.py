@@ -72,24 +72,31 @@ class DrawerNet(nn.Module):
     def __init__(self, actions: int, channels: int, image_size: int, form: Network):
         super().__init__()
         self.hint = tower(form.hint_channels, image_size, form.width, halvings=form.halvings)
-        self.canvas = tower(channels, image_size, form.width, halvings=form.halvings)
+        self.early_fusion = form.early_fusion
+        seen = channels + form.hint_channels * form.early_fusion
+        self.canvas = tower(seen, image_size, form.width, halvings=form.halvings)
         self.core = nn.LSTMCell(form.width, form.width) if form.lstm else nn.Linear(form.width, form.width)
         self.out = nn.Linear(form.width, actions)
 
     def forward(
-        self, hint: Tensor, canvas: Tensor, state: tuple[Tensor, Tensor] | None
+        self, features: Tensor, hint: Tensor, canvas: Tensor, state: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
         """The next action.
 
         Args:
-            hint: (B, width), which is self.hint(images).
+            features: (B, width), which is self.hint(hint).
+            hint: (B, hint_channels, S, S) in [0, 1].
             canvas: (B, C, S, S) in [0, 1].
             state: The LSTM's (h, c); None at first.
 
         Returns:
             The action (B, A) in [0, 1], and the state after it.
         """
-        return self.step(hint + self.canvas(canvas), state)
+        return self.step(features + self.seen(hint, canvas), state)
+
+    def seen(self, hint: Tensor, canvas: Tensor) -> Tensor:
+        """The features (B, width) of a canvas."""
+        return self.canvas(torch.cat([canvas, hint], 1) if self.early_fusion else canvas)
 
     def step(
         self, features: Tensor, state: tuple[Tensor, Tensor] | None

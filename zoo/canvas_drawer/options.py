@@ -15,12 +15,15 @@ class Network:
         hint_channels: Channels of the hint image, 1 or 3.
         width: Features of each tower, and units of the LSTM.
         halvings: How often the towers halve the sides of their blocks; most weights lie behind the last of them.
+        early_fusion: Whether the canvas's tower sees the hint, too: what is missing is then a difference of pixels, and
+            not one of two towers' features. Late strokes, which draw little of what is there, need it.
     """
 
     lstm: bool = True
     hint_channels: int = 1
     width: int = 256
     halvings: int = 1
+    early_fusion: bool = False
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ class HintDrawer(ImageDrawer):
         strokes: list[Tensor] = []
         going = [hint.new_ones(len(hint))]
         for n in range(min(self.steps, steps or self.steps)):
-            action, state = self.net(features, resize(canvas, self.image_size), state)
+            action, state = self.net(features, hint, resize(canvas, self.image_size), state)
             if self.stops and n:
                 likely = action[:, -1].float()
                 goes_on = likely.detach().bernoulli() if self.training else (likely >= 0.5).float()
