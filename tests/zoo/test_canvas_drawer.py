@@ -591,6 +591,18 @@ def test_strokes_that_the_data_shows_count_in_any_order():
             drawer(**options)
 
 
+def test_with_early_fusion_what_is_drawn_can_look_like_blank_paper():
+    net = drawer(network={"width": 16, "halvings": 2, "early_fusion": True}, windows=None, renderer="bezier").net
+    first = next(m for m in net.canvas if isinstance(m, torch.nn.Conv2d))
+    with torch.no_grad():
+        first.weight[:, 16:32] = -first.weight[:, :16]  # the hint's pixels against the canvas's
+    hint, other, blank = lines(16, 16), lines(16, 16, seed=1), torch.zeros(1, 1, 16, 16)
+    torch.testing.assert_close(net.seen(hint, hint), net.seen(blank, blank))
+    assert not torch.allclose(net.seen(hint, other), net.seen(blank, blank))
+    apart = drawer(windows=None, renderer="bezier").net
+    assert torch.equal(apart.seen(hint, other), apart.seen(blank, other))
+
+
 def test_a_teacher_of_another_kind_is_refused(teacher, zoo_list):
     for options, message in (
         ({"teacher": "tiny-canvas"}, "'tiny-canvas' makes no strokes like those of 'bezier-width'"),
