@@ -14,6 +14,7 @@ from datamodules import ImageFolder
 from renderers import Drawing
 from zoo.checkpoints import catalogue, loading, packing
 from zoo.neural_painter import agent as agents
+from zoo.neural_painter.networks import AgentNet
 from zoo.training import export
 
 
@@ -111,6 +112,19 @@ def test_an_agent_learns_where_the_ink_is_then_the_pixels(painters, tmp_path, mo
     fit(agent, mnist_like(tmp_path / "i"), 6)
     assert calls == [("blind_strokes", 8)] * 3 + [("rollout", 4)] * 3
     assert any(p.any() for p in agent.net.canvas[-1].parameters())  # it has learned to look
+
+
+def test_with_early_fusion_what_is_painted_can_look_like_the_image(painters):
+    net = AgentNet(12, 3, 32, 24, early_fusion=True)
+    first = next(m for m in net.canvas if isinstance(m, torch.nn.Conv2d))
+    with torch.no_grad():
+        first.weight[:, 48:96] = -first.weight[:, :48]  # the image's pixels against the canvas's
+    images, other = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+    last, blank = torch.zeros(2, 12), torch.zeros(2, 24)
+    after = lambda canvas: net((blank, images), canvas, last, None)[0]  # noqa: E731
+    torch.testing.assert_close(after(images), net((blank, other), other, last, None)[0])
+    assert not torch.allclose(after(images), after(other))
+    assert tiny(channels=1, network={"early_fusion": True}).net.canvas[2].in_channels == 16 * 4 + 2
 
 
 def test_the_distance_pulls_the_curves_to_the_ink(painters, tmp_path):

@@ -37,10 +37,12 @@ class AgentNetwork:
         form: Whose networks: ``quick`` (see :class:`AgentNet`), or ``paper`` (see :class:`PaperAgentNet`).
         width: Units of the agent's LSTM; the paper's has 256. The paper's critic has a quarter as many channels in its
             first convolution.
+        early_fusion: Whether the tower of ``quick`` that looks at the canvas sees the image, too, as the paper's does.
     """
 
     form: str = "quick"
     width: int = 192
+    early_fusion: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
         if self.as_paper:
             self.net = PaperAgentNet(len(self.actions), image_size, self.network.width)
         else:
-            self.net = AgentNet(len(self.actions), channels, image_size, self.network.width)
+            self.net = AgentNet(len(self.actions), channels, image_size, self.network.width, self.network.early_fusion)
         if self.distance and isinstance(self.net, AgentNet):
             for parameter in self.net.canvas[-1].parameters():  # it begins blind to its canvas, and learns to look
                 nn.init.zeros_(parameter)
@@ -213,10 +215,10 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
         """
         self.check_images(images)
         canvas = self.painter.blank(len(images), self.image_size, images.device)
-        features, state, strokes = self.net.image(images), None, list[Tensor]()
+        given, state, strokes = self.net.given(images), None, list[Tensor]()
         last = images.new_full((len(images), len(self.actions)), self.net.start)
         for _ in range(self.steps):
-            action, state = self.net(features, canvas, last, state)
+            action, state = self.net(given, canvas, last, state)
             last = self.constrained(action, strokes[-1] if strokes else None)
             strokes.append(last)
             painted = self.painter.paint(canvas, last).float()
@@ -229,10 +231,10 @@ class PainterAgent(LearnsByDistance, Adversarial, ImageDrawer):
     def blind_strokes(self, images: Tensor) -> Tensor:
         """Strokes (B, T, A) of images (B, C, S, S), made without a canvas: nothing is painted."""
         self.check_images(images)
-        features, state, strokes = self.net.image(images), None, list[Tensor]()
+        given, state, strokes = self.net.given(images), None, list[Tensor]()
         last = images.new_full((len(images), len(self.actions)), self.net.start)
         for _ in range(self.steps):
-            action, state = self.net(features, None, last, state)
+            action, state = self.net(given, None, last, state)
             last = self.constrained(action, strokes[-1] if strokes else None)
             strokes.append(last)
         return torch.stack(strokes, 1)

@@ -185,24 +185,35 @@ class AgentNet(nn.Module):
         channels: Of the images, C.
         size: Side of the images and of the canvas in pixels, S.
         width: Units of the LSTM; the towers that look at image and canvas have a sixth as many channels.
+        early_fusion: Whether the canvas's tower sees the image, too.
     """
 
     start = 0.5  # every number of the action before the first
 
-    def __init__(self, actions: int, channels: int, size: int, width: int = 192):
+    def __init__(self, actions: int, channels: int, size: int, width: int = 192, early_fusion: bool = False):
         super().__init__()
-        self.image, self.canvas = tower(channels, size, width, width // 6), tower(3, size, width, width // 6)
+        self.early_fusion = early_fusion
+        self.image = tower(channels, size, width, width // 6)
+        self.canvas = tower(3 + channels * early_fusion, size, width, width // 6)
         self.last = nn.Linear(actions, width)
         self.core = nn.LSTMCell(width, width)
         self.out = nn.Linear(width, actions)
 
+    def given(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What all steps know of images (B, C, S, S): their features (B, width), and the images."""
+        return self.image(images), images
+
     def forward(
-        self, image: Tensor, canvas: Tensor | None, last: Tensor, state: tuple[Tensor, Tensor] | None
+        self,
+        image: tuple[Tensor, Tensor],
+        canvas: Tensor | None,
+        last: Tensor,
+        state: tuple[Tensor, Tensor] | None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """One step.
 
         Args:
-            image: ``self.image`` of the images: (B, width).
+            image: Of :meth:`given`.
             canvas: (B, 3, S, S); None for an agent that does not look at it.
             last: The last action, (B, A).
             state: Of the LSTM; None at the first step.
@@ -210,7 +221,10 @@ class AgentNet(nn.Module):
         Returns:
             The action (B, A) in [0, 1], and the LSTM's next state.
         """
-        seen = image + self.last(last) if canvas is None else image + self.canvas(canvas) + self.last(last)
+        features, images = image
+        seen = features + self.last(last)
+        if canvas is not None:
+            seen = seen + self.canvas(torch.cat([canvas, images], 1) if self.early_fusion else canvas)
         state = self.core(F.relu(seen), state)
         return self.out(state[0]).float().sigmoid(), state
 

@@ -168,7 +168,6 @@ class PaperAgentNet(nn.Module):
     def __init__(self, actions: int, size: int, width: int = 256):
         super().__init__()
         narrow, side = width // 8, size
-        self.image = nn.Identity()
         self.pair = nn.Sequential(nn.Conv2d(6, narrow, 5, padding=2), nn.ReLU())
         self.last = nn.Sequential(nn.Linear(actions, narrow), nn.ReLU())
         halves = list[nn.Module]()
@@ -180,13 +179,17 @@ class PaperAgentNet(nn.Module):
         self.core = nn.LSTMCell(width, width)
         self.out = nn.Linear(width, actions)
 
+    def given(self, images: Tensor) -> Tensor:
+        """What all steps know of images (B, C, S, S): these (B, 3, S, S), grey ones as in their colour."""
+        return images.expand(-1, 3, -1, -1)
+
     def forward(
         self, image: Tensor, canvas: Tensor, last: Tensor, state: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """One step.
 
         Args:
-            image: (B, C, S, S), a grey one as in its colour.
+            image: Of :meth:`given`.
             canvas: (B, 3, S, S).
             last: The last action, (B, A).
             state: Of the LSTM; None at the first step.
@@ -194,6 +197,6 @@ class PaperAgentNet(nn.Module):
         Returns:
             The action (B, A) in [0, 1], and the LSTM's next state.
         """
-        pair = torch.cat([canvas, image.expand(-1, 3, -1, -1)], 1)
+        pair = torch.cat([canvas, image], 1)
         state = self.core(self.look(self.pair(pair) + self.last(last)[..., None, None]), state)
         return self.out(state[0]).float().sigmoid(), state
