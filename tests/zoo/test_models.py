@@ -93,12 +93,12 @@ def test_the_lstm_state_is_carried():
     drawer = tiny()
     features = torch.rand(1, 256)
     canvas = torch.zeros(1, 1, 16, 16)
-    first, state = drawer.net(features, canvas, None)
-    second, state2 = drawer.net(features, canvas, state)
+    first, state = drawer.net(features, canvas, canvas, None)
+    second, state2 = drawer.net(features, canvas, canvas, state)
     assert not torch.allclose(first, second)
     assert not torch.allclose(state[1], state2[1])
     no_lstm = tiny(network={"lstm": False})
-    assert torch.equal(no_lstm.net(features, canvas, None)[0], no_lstm.net(features, canvas, None)[0])
+    assert torch.equal(no_lstm.net(features, canvas, canvas, None)[0], no_lstm.net(features, canvas, canvas, None)[0])
 
 
 @pytest.mark.parametrize("lstm", [True, False])
