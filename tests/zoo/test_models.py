@@ -101,6 +101,14 @@ def test_the_lstm_state_is_carried():
     assert torch.equal(no_lstm.net(features, canvas, canvas, None)[0], no_lstm.net(features, canvas, canvas, None)[0])
 
 
+def test_with_early_fusion_a_drawer_goes_on_from_one_without():
+    one, two = tiny(), tiny(network={"early_fusion": True})
+    two.load_state_dict(one.state_dict())
+    images = torch.rand(2, 1, 16, 16)
+    assert torch.equal(one.eval().strokes(images), two.eval().strokes(images))
+    two.load_state_dict(two.state_dict())
+
+
 @pytest.mark.parametrize("lstm", [True, False])
 def test_drawer_overfits_a_batch(lstm, digit):
     torch.manual_seed(0)

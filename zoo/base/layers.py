@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,22 @@ def tower(channels: int, image_size: int, features: int, width: int = 64, halvin
         nn.Flatten(),
         nn.Linear(width * (image_size // (4 << halvings)) ** 2, features),
     )
+
+
+def take_narrower(tower: nn.Sequential, channels: int) -> None:
+    """Let a :func:`tower` also load the weights of one that sees only the first ``channels`` of its channels.
+
+    What only this one sees has no effect at first: it goes on from where the other was.
+    """
+
+    def widen(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+        own, kept = tower[2].weight, state.get(prefix + "2.weight")
+        if isinstance(own, Tensor) and kept is not None and kept.shape[1] == 16 * channels + 2 < own.shape[1]:
+            pixels, places = kept.split([16 * channels, 2], 1)
+            unseen = kept.new_zeros(len(kept), own.shape[1] - kept.shape[1], *kept.shape[2:])
+            state[prefix + "2.weight"] = torch.cat([pixels, unseen, places], 1)
+
+    tower.register_load_state_dict_pre_hook(widen)
 
 
 class TReLU(nn.Module):

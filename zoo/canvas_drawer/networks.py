@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from renderers import ActionSpace
-from zoo.base.layers import tower
+from zoo.base.layers import take_narrower, tower
 from zoo.canvas_drawer.options import Network
 
 
@@ -75,6 +75,7 @@ class DrawerNet(nn.Module):
         self.early_fusion = form.early_fusion
         seen = channels + form.hint_channels * form.early_fusion
         self.canvas = tower(seen, image_size, form.width, halvings=form.halvings)
+        take_narrower(self.canvas, channels)
         self.core = nn.LSTMCell(form.width, form.width) if form.lstm else nn.Linear(form.width, form.width)
         self.out = nn.Linear(form.width, actions)
 

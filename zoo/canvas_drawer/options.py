@@ -16,7 +16,8 @@ class Network:
         width: Features of each tower, and units of the LSTM.
         halvings: How often the towers halve the sides of their blocks; most weights lie behind the last of them.
         early_fusion: Whether the canvas's tower sees the hint, too: what is missing is then a difference of pixels, and
-            not one of two towers' features. Late strokes, which draw little of what is there, need it.
+            not one of two towers' features. Late strokes, which draw little of what is there, need it. A drawer with it
+            may start from one without (``--init_from``).
     """
 
     lstm: bool = True

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from renderers import ActionSpace, Renderer
 from renderers.distances import curve_distance
-from zoo.base.layers import tower
+from zoo.base.layers import take_narrower, tower
 
 SIDE = 64  # of the pictures that they paint, in pixels
 GRID = 32  # of the maps that guide them: every other pixel, as a distance varies smoothly
@@ -195,6 +195,7 @@ class AgentNet(nn.Module):
         self.early_fusion = early_fusion
         self.image = tower(channels, size, width, width // 6)
         self.canvas = tower(3 + channels * early_fusion, size, width, width // 6)
+        take_narrower(self.canvas, 3)
         self.last = nn.Linear(actions, width)
         self.core = nn.LSTMCell(width, width)
         self.out = nn.Linear(width, actions)
