@@ -222,11 +222,10 @@ class AgentNet(nn.Module):
         Returns:
             The action (B, A) in [0, 1], and the LSTM's next state.
         """
-        features, images = image
-        seen = features + self.last(last)
+        seen, images = image
         if canvas is not None:
             seen = seen + self.canvas(torch.cat([canvas, images], 1) if self.early_fusion else canvas)
-        state = self.core(F.relu(seen), state)
+        state = self.core(F.relu(seen + self.last(last)), state)
         return self.out(state[0]).float().sigmoid(), state
 
 
