@@ -50,6 +50,10 @@ def take_narrower(tower: nn.Sequential, channels: int) -> None:
     """Let a :func:`tower` also load the weights of one that sees only the first ``channels`` of its channels.
 
     What only this one sees has no effect at first: it goes on from where the other was.
+
+    Args:
+        tower: What :func:`tower` returned; it is changed.
+        channels: Of the images (B, channels, S, S) that the other sees, at most as many as this one's.
     """
 
     def widen(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:

@@ -96,7 +96,7 @@ class DrawerNet(nn.Module):
         return self.step(features + self.seen(hint, canvas), state)
 
     def seen(self, hint: Tensor, canvas: Tensor) -> Tensor:
-        """The features (B, width) of a canvas."""
+        """The features (B, width) of a canvas (B, C, S, S), beside its hint (B, hint_channels, S, S) or alone."""
         return self.canvas(torch.cat([canvas, hint], 1) if self.early_fusion else canvas)
 
     def step(
