@@ -187,6 +187,7 @@ class Sketches(DataModule):
         scale_by: in [0, 1): each training sketch's x and y are multiplied by two random factors from 1 ± this (paper:
             0.10).
         drop: in [0, 1): the probability with which a training point is left out (the authors' code: 0.10).
+        mirror: half of the training sketches are mirrored, left to right. Not for writing.
         n_max: points; sketches with more are left out, and how many is said. None: all are kept. N_max is the longest
             that is left.
         workers: processes that load batches; 0: the training process itself.
@@ -202,6 +203,7 @@ class Sketches(DataModule):
         batch_size: int = 100,
         scale_by: float = 0.0,
         drop: float = 0.0,
+        mirror: bool = False,
         n_max: int | None = None,
         workers: int = 0,
     ):
@@ -211,7 +213,7 @@ class Sketches(DataModule):
                 f"Sketches: sources {sources}, scale_by {scale_by} and drop {drop}:"
                 " expected one or more, and numbers in [0, 1)"
             )
-        self.sources, self.scale_by, self.drop, self.limit = sources, scale_by, drop, n_max
+        self.sources, self.scale_by, self.drop, self.mirror, self.limit = sources, scale_by, drop, mirror, n_max
         self.loaded: dict[str, SketchSet] = {}
         self.n_max, self.scale, self.extent, self.left_out = 0, 1.0, 1.0, 0
 
@@ -315,6 +317,8 @@ class Sketches(DataModule):
             if self.drop:
                 points, lengths = drop_points(points, lengths, self.drop)
             factors = 1 + self.scale_by * (2 * torch.rand(len(lengths), 2) - 1)
+            if self.mirror:
+                factors[:, 0] *= torch.randint(2, (len(lengths),)) * 2 - 1
             points[:, :2] *= torch.repeat_interleave(factors, lengths, dim=0)
         return {"sketch": pad(points, lengths, self.n_max), "length": lengths, "label": labels, "n_max": self.n_max}
 

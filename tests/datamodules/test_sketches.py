@@ -247,6 +247,13 @@ def test_training_batches_are_varied_and_others_are_not(data_root):
     factor = ends[1][:, 0] / ends[0][:, 0]
     assert 0.84 < factor.min() < 0.95
     assert 1.05 < factor.max() < 1.16
+    data.mirror = True
+    mirrored = data.on_before_batch_transfer([t.clone() for t in raw], 0)["sketch"]
+    torch.testing.assert_close(mirrored[..., 1:], varied["sketch"][..., 1:])
+    torch.testing.assert_close(mirrored[..., 0].abs(), varied["sketch"][..., 0].abs())
+    changed = (mirrored[..., 0] != varied["sketch"][..., 0]).any(1)
+    assert 10 <= changed.sum() <= 30  # of 40
+    torch.testing.assert_close(mirrored[changed][..., 0], -varied["sketch"][changed][..., 0])
     Trainer.fit_loop.epoch_loop.batch_progress.total.processed = 4
     assert not torch.equal(varied["length"], data.on_before_batch_transfer([t.clone() for t in raw], 0)["length"])
 
