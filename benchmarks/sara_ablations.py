@@ -11,7 +11,6 @@ the table and the orders that are seen into the method's README, and the curves 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import logging
 import time
@@ -22,7 +21,7 @@ from typing import Any
 import yaml
 from markers import put
 from pytorch_lightning import Trainer
-from sara_curves import curves
+from sara_curves import curves, measured
 
 from renderers.files import atomic_write
 from zoo.training import app as training
@@ -97,17 +96,6 @@ def config(name: str, updates: int, out: Path) -> Settings:
     return settings
 
 
-def curve(out: Path) -> list[list[float]]:
-    """Updates and val/mse of a run, which may have been resumed: of a moment measured twice the later one counts."""
-    seen = dict[int, float]()
-    for path in sorted((out / "log").glob("version_*/metrics.csv"), key=lambda p: int(p.parent.name.split("_")[1])):
-        with path.open(encoding="utf-8") as lines:
-            for line in csv.DictReader(lines):
-                if line.get("val/mse"):
-                    seen[int(line["step"])] = float(line["val/mse"])
-    return [[step * ROUND, mse] for step, mse in sorted(seen.items())]  # a step is a round; the first only paints
-
-
 def run(name: str, updates: int, out: Path) -> None:
     """Train, measure, and write ``result.json`` and the actor's weights; nothing if they are there."""
     result = out / "result.json"
@@ -130,7 +118,7 @@ def run(name: str, updates: int, out: Path) -> None:
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = Trainer(limit_test_batches=-(-FACES // BATCH), enable_checkpointing=False, **quiet)
     [figures] = trainer.test(restore(last), cli.datamodule, verbose=False)
-    told = {"updates": updates, "seconds_per_update": each, "curve": curve(out)}
+    told = {"updates": updates, "seconds_per_update": each, "curve": measured(out / "log", ROUND)}
     told |= {name.removeprefix("test/"): value for name, value in figures.items()}
     atomic_write(result, json.dumps(told, indent=1).encode())
     last.unlink()  # the replay in it takes up to 160 MB

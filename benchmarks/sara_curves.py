@@ -1,9 +1,21 @@
-"""Curves of errors as an SVG of several panels, written by hand: nothing else here needs a plotting library."""
+"""Curves of errors as an SVG of several panels, written by hand: nothing else here needs a plotting library.
+
+python benchmarks/sara_curves.py OUT.svg TITLE NAME=FOLDER…
+
+draws val/mse by updates of runs of `zoo fit`; FOLDER holds their version_0, version_1, ….
+"""
 
 from __future__ import annotations
 
+import csv
 import math
+import sys
 from html import escape
+from pathlib import Path
+
+import yaml
+
+from renderers.files import atomic_write
 
 Curve = list[list[float]]  # updates, error
 
@@ -53,3 +65,32 @@ def curves(panels: dict[str, dict[str, Curve]]) -> str:
             parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
             parts.append(text(left + i % 3 * 80, top + HIGH + 26 + i // 3 * 12, name, colour=colour))
     return "\n".join([*parts, "</svg>", ""])
+
+
+def measured(folder: Path, each: int) -> Curve:
+    """Updates and val/mse of a run, which may have been resumed: of a moment measured twice the later one counts.
+
+    Args:
+        folder: Holds version_0, version_1, ….
+        each: Updates between two episodes: a logged step.
+    """
+    seen = dict[int, float]()
+    for path in sorted(folder.glob("version_*/metrics.csv"), key=lambda p: int(p.parent.name.split("_")[1])):
+        with path.open(encoding="utf-8") as lines:
+            for line in csv.DictReader(lines):
+                if line.get("val/mse"):
+                    seen[int(line["step"])] = float(line["val/mse"])
+    return [[step * each, mse] for step, mse in sorted(seen.items())]  # the first step only paints
+
+
+def updates(folder: Path) -> int:
+    """Updates between two episodes, of a run's own settings."""
+    settings = yaml.safe_load((folder / "version_0" / "hparams.yaml").read_text(encoding="utf-8"))
+    return int(settings["rounds"]["updates"])
+
+
+if __name__ == "__main__":
+    out, title, *runs = sys.argv[1:]
+    folders = {name: Path(folder) for name, _, folder in (run.partition("=") for run in runs)}
+    panels = {title: {name: measured(folder, updates(folder)) for name, folder in folders.items()}}
+    atomic_write(Path(out), curves(panels).encode())
