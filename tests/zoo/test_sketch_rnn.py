@@ -23,7 +23,7 @@ from zoo.cli.main import main
 from zoo.sketch_rnn import networks
 from zoo.sketch_rnn.inputs import between, on_page, stroke3
 from zoo.sketch_rnn.mixture import Mixture, kl, reconstruction
-from zoo.sketch_rnn.networks import LSTM, Decoder, Encoder, HyperLSTM, LayerNormLSTM, Places
+from zoo.sketch_rnn.networks import KEPT, LSTM, SPREAD, Decoder, Encoder, HyperLSTM, LayerNormLSTM, Places
 from zoo.sketch_rnn.options import KL, Decay, Measured, Network
 from zoo.sketch_rnn.shared import Shared
 
@@ -626,25 +626,37 @@ def test_a_label_by_name(ends):
 def test_a_class_has_a_place_among_latent_vectors():
     """What is asked for is drawn from where its training sketches lie; what is not, from anywhere."""
     places = Places(3, 4)
-    where = torch.tensor([[2.0, 0.0, -2.0, 1.0], [0.0, 3.0, 0.0, 0.0], [-1.0, -1.0, -1.0, -1.0]])
+    for i in range(2 * KEPT):  # of class 0 the first KEPT are forgotten; class 1 is drawn in two ways, class 2 in one
+        z = torch.tensor(
+            [[float(i), 0, 0, 0], [0, 5.0 * (-1) ** i, 0, 0], [0, -5.0 * (-1) ** i, 0, 0], [0, 0, 7.0, 7.0]]
+        )
+        places.update(z, torch.tensor([0, 1, 1, 2]))
+    assert sorted(places.last[0, :, 0].tolist()) == list(range(KEPT, 2 * KEPT))
     labels = torch.arange(3).repeat(100)
-    for _ in range(200):
-        places.update((where + 0.1 * torch.randn(3, 4, generator=seeded()))[labels[:3]], labels[:3])
-    torch.testing.assert_close(places.mean, where, atol=0.3, rtol=0)
+    moved = places.move(torch.zeros(300, 4), labels, seeded())
+    assert set(moved[labels == 0, 0].tolist()) == set(range(KEPT, 2 * KEPT))
+    assert set(moved[labels == 1, 1].tolist()) == {-5.0, 5.0}
+    assert (moved[labels == 2] == torch.tensor([0, 0, 7.0, 7.0])).all()
     z = torch.randn(300, 4, generator=seeded())
-    moved = places.move(z, labels)
-    for k in range(3):
-        torch.testing.assert_close(moved[labels == k].mean(0), places.mean[k], atol=0.1, rtol=0)
+    around = places.move(z, labels, seeded()) - moved
+    torch.testing.assert_close(around, SPREAD * places.last.std(1)[labels] * z)
     assert torch.equal(places.move(z, torch.full((300,), -1)), z)
+
+
+def test_a_class_with_few_sketches_keeps_to_those():
+    places = Places(2, 4)
+    places.update(torch.ones(3, 4), torch.ones(3, dtype=torch.long))
+    assert (places.move(torch.zeros(50, 4), torch.ones(50, dtype=torch.long), seeded()) == 1).all()
+    assert torch.isfinite(places.move(torch.randn(9, 4), torch.zeros(9, dtype=torch.long))).all()
 
 
 def test_training_finds_the_places_of_classes(batch):
     model = told().train()
     model.losses(batch)
-    assert model.places.mean.any(1).tolist() == [True, False, True]
-    before = model.places.mean.clone()
+    assert (model.places.seen > 0).tolist() == [True, False, True]
+    before = model.places.last.clone()
     model.eval().losses(batch)
-    assert torch.equal(model.places.mean, before)
+    assert torch.equal(model.places.last, before)
     assert told(conditional=False).places is None
     assert tiny().places is None
 

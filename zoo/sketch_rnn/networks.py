@@ -319,37 +319,47 @@ def small_linear(inputs: int, outputs: int) -> nn.Linear:
     return layer
 
 
-SPREAD = 0.7  # how far from its class's place a sketch that is asked for may lie, in standard deviations
+KEPT = 16  # sketches of a class whose latent vectors are remembered
+SPREAD = 0.3  # how far from one of them a sketch that is asked for may lie, in the class's standard deviations
 
 
 class Places(nn.Module):
-    """Where each class lies among the latent vectors: running means and mean squares of what its sketches become.
+    """Where each class lies among the latent vectors: those of its last few training sketches.
 
-    The decoder listens to z more than to a label. What it is to draw is therefore said by both: z comes from a normal
-    distribution fitted to the class, not from the prior (compare ex-post density estimation: Ghosh et al., 2020,
-    arXiv:1903.12436).
+    The decoder listens to z more than to a label. What it is to draw is therefore said by both: z comes not from the
+    prior but from a density estimated afterwards (Ghosh et al., 2020, arXiv:1903.12436), here by a kernel around each
+    vector that is kept, as a class may be drawn in several ways, and what lies between them may be none.
 
     Args:
         classes: How many.
         size: N_z.
     """
 
-    mean: Tensor
-    square: Tensor
+    last: Tensor
+    seen: Tensor
 
     def __init__(self, classes: int, size: int):
         super().__init__()
-        self.register_buffer("mean", torch.zeros(classes, size))
-        self.register_buffer("square", torch.zeros(classes, size))
+        self.register_buffer("last", torch.zeros(classes, KEPT, size))
+        self.register_buffer("seen", torch.zeros(classes, dtype=torch.long))
 
     @torch.no_grad()
-    def update(self, z: Tensor, labels: Tensor, rate: float = 0.05) -> None:
-        """Take in the latent means (B, N_z) of sketches of these classes (B,)."""
-        for kept, new in ((self.mean, z.float()), (self.square, z.float().square())):
-            kept[labels] += rate * (new - kept[labels])
+    def update(self, z: Tensor, labels: Tensor) -> None:
+        """Remember the latent means (B, N_z) of sketches of these classes (B,), in place of the oldest."""
+        before = (labels[:, None] == labels).tril(-1).sum(1)  # sketches of the same class earlier in the batch
+        self.last[labels, (self.seen[labels] + before) % KEPT] = z.float()
+        self.seen.index_add_(0, labels, torch.ones_like(labels))
 
-    def move(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Random vectors (n, N_z) from N(0, 1) to around the places of classes (n,); of class -1 they stay."""
-        spread = (self.square - self.mean.square()).clamp_min(0).sqrt()
-        near = self.mean[labels] + SPREAD * spread[labels] * z
+    def move(self, z: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Random vectors (n, N_z) from N(0, 1) to around vectors of classes (n,); of class -1 they stay.
+
+        Args:
+            z: See above.
+            labels: See above.
+            generator: Of the choice among a class's vectors; None: torch's own.
+        """
+        draw = torch.rand(len(z), generator=generator, device=z.device)
+        known = self.seen[labels].clamp(1, KEPT)
+        spread = self.last.std(1)[labels]
+        near = self.last[labels, (draw * known).long()] + SPREAD * spread * z
         return torch.where(labels[:, None] >= 0, near, z)

@@ -139,7 +139,7 @@ class Sketcher(Drawer):
         if self.encoder is None:
             return None
         z = torch.randn(n, self.encoder.mean.out_features, generator=generator, device=self.device)
-        return z if self.places is None else self.places.move(z, self.numbers(n, label))
+        return z if self.places is None else self.places.move(z, self.numbers(n, label), generator)
 
     def points(self, sketch: Source) -> Tensor:
         """A sketch as stroke-5 points (N, 5) in the model's unit; its longer side is the training sketches' mean."""
