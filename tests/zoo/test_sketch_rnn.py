@@ -640,7 +640,16 @@ def test_a_class_has_a_place_among_latent_vectors():
     z = torch.randn(300, 4, generator=seeded())
     around = places.move(z, labels, seeded()) - moved
     torch.testing.assert_close(around, SPREAD * places.last.std(1)[labels] * z)
-    assert torch.equal(places.move(z, torch.full((300,), -1)), z)
+
+
+def test_without_a_label_a_model_of_classes_draws_of_any():
+    model = told()
+    model.places.update(torch.tensor([[9.0] * 4, [-9.0] * 4, [5.0] * 4]), torch.arange(3))
+    model.places.last[:] = model.places.last[:, :1]
+    z = model.prior(60, seeded())
+    assert set(z[:, 0].tolist()) == {9.0, -9.0, 5.0}
+    assert (model.prior(60, seeded(), "cart") == -9).all()
+    assert 0.5 < tiny().prior(60, seeded()).std() < 1.5
 
 
 def test_a_class_with_few_sketches_keeps_to_those():

@@ -351,7 +351,7 @@ class Places(nn.Module):
         self.seen.index_add_(0, labels, torch.ones_like(labels))
 
     def move(self, z: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Random vectors (n, N_z) from N(0, 1) to around vectors of classes (n,); of class -1 they stay.
+        """Random vectors (n, N_z) from N(0, 1) to around vectors of classes (n,).
 
         Args:
             z: See above.
@@ -361,5 +361,4 @@ class Places(nn.Module):
         draw = torch.rand(len(z), generator=generator, device=z.device)
         known = self.seen[labels].clamp(1, KEPT)
         spread = self.last.std(1)[labels]
-        near = self.last[labels, (draw * known).long()] + SPREAD * spread * z
-        return torch.where(labels[:, None] >= 0, near, z)
+        return self.last[labels, (draw * known).long()] + SPREAD * spread * z

@@ -135,11 +135,19 @@ class Sketcher(Drawer):
     def prior(
         self, n: int, generator: torch.Generator | None = None, label: str | Tensor | None = None
     ) -> Tensor | None:
-        """n random latent vectors (n, N_z), of what ``label`` asks for; None for an unconditional model."""
+        """n random latent vectors (n, N_z); None for an unconditional model.
+
+        They are of N(0, 1) (§3.1); of a model that is told its class, of what ``label`` asks for, or of any of its
+        classes (see :class:`zoo.sketch_rnn.networks.Places`).
+        """
         if self.encoder is None:
             return None
         z = torch.randn(n, self.encoder.mean.out_features, generator=generator, device=self.device)
-        return z if self.places is None else self.places.move(z, self.numbers(n, label), generator)
+        if self.places is None:
+            return z
+        any_class = torch.randint(len(self.places.seen), (n,), generator=generator, device=self.device)
+        labels = self.numbers(n, label)
+        return self.places.move(z, labels.where(labels >= 0, any_class), generator)
 
     def points(self, sketch: Source) -> Tensor:
         """A sketch as stroke-5 points (N, 5) in the model's unit; its longer side is the training sketches' mean."""
