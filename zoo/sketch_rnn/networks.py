@@ -320,7 +320,7 @@ def small_linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 KEPT = 16  # sketches of a class whose latent vectors are remembered
-SPREAD = 0.3  # how far from one of them a sketch that is asked for may lie, in the class's standard deviations
+SPREAD = 0.1  # how far from one of them a sketch that is asked for may lie, in the class's standard deviations
 
 
 class Places(nn.Module):
