@@ -4,7 +4,7 @@ python benchmarks/sketch_sheet.py OUT.png COLUMNS NAME… (NAME=1,4: those rows 
 
 Of each model: samples at four temperatures; of a conditional one, the first sketches of its test set, their
 reconstructions, and the way from the first to the second; of a decoder alone, a half of the first sketch and what it
-becomes.
+becomes. Of one that is told its class, last, two rows of what is asked for.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ from zoo.checkpoints import catalogue
 from zoo.training.evaluate import data_module
 
 SIDE, CAPTION = 96, 18
+ASKED = (
+    ("cat", "face", "bicycle", "house", "tree", "star", "airplane", "apple", "fish", "flower", "umbrella", "clock"),
+    ("eyeglasses", "envelope", "ladder", "mushroom", "moon", "book", "car", "hat", "cup", "key", "candle", "ice cream"),
+)
 
 
 def rows(name: str, columns: int) -> list[tuple[str, list[Drawing]]]:
@@ -53,6 +57,10 @@ def rows(name: str, columns: int) -> list[tuple[str, list[Drawing]]]:
         (f"{name}: interpolation", model.interpolate(a, b, columns, generator=generator))
         for a, b in (shown[:2], shown[-2:])
     ]
+    if model.label_vectors is not None:
+        for labels in ASKED:
+            drawn = [model.sample(1, 0.25, generator=generator, label=label)[0] for label in labels[:columns]]
+            captioned.append((f"{name}, asked for: {', '.join(labels[:columns])}", drawn))
     return captioned
 
 
