@@ -84,7 +84,7 @@ class Mixture:
 
 
 def reconstruction(y: Tensor, target: Tensor, lengths: Tensor, n_max: int) -> tuple[Tensor, Tensor]:
-    """L_s and L_p (eq. 9), averaged over the batch.
+    """L_s and L_p (eq. 9) of each sketch, (B,) both.
 
     L_s is over the N_s points of a sketch, L_p over all N_max, and both are divided by N_max. The decoder's state is
     held once it has read the first end token (point N_s + 1), so all N_max - N_s - 1 later terms of L_p are equal: they
@@ -103,8 +103,7 @@ def reconstruction(y: Tensor, target: Tensor, lengths: Tensor, n_max: int) -> tu
     times = torch.where(step == ends + 2, (n_max - ends - 1).clamp(min=0), (step <= ends + 1).long()).float()
     times = torch.where(step <= n_max, times, 0.0)
     log_q = (F.log_softmax(law.pen, -1) * target[..., 2:]).sum(-1)
-    scale = 1 / (n_max * len(y))
-    return -(law.log_prob(target[..., :2]) * drawn).sum() * scale, -(log_q * times).sum() * scale
+    return -(law.log_prob(target[..., :2]) * drawn).sum(1) / n_max, -(log_q * times).sum(1) / n_max
 
 
 def kl(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -320,7 +320,9 @@ def small_linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 KEPT = 16  # sketches of a class whose latent vectors are remembered
+DRAWN = 6  # of these, the ones that the decoder knows best are drawn from
 SPREAD = 0.1  # how far from one of them a sketch that is asked for may lie, in the class's standard deviations
+UNKNOWN = 1e4  # nats a point of a sketch that has not been seen
 
 
 class Places(nn.Module):
@@ -328,7 +330,8 @@ class Places(nn.Module):
 
     The decoder listens to z more than to a label. What it is to draw is therefore said by both: z comes not from the
     prior but from a density estimated afterwards (Ghosh et al., 2020, arXiv:1903.12436), here by a kernel around each
-    vector that is kept, as a class may be drawn in several ways, and what lies between them may be none.
+    vector that is kept, as a class may be drawn in several ways, and what lies between them may be none. Sketches that
+    the decoder finds unlikely are left aside: it would not draw them well.
 
     Args:
         classes: How many.
@@ -336,18 +339,27 @@ class Places(nn.Module):
     """
 
     last: Tensor
+    loss: Tensor
     seen: Tensor
 
     def __init__(self, classes: int, size: int):
         super().__init__()
         self.register_buffer("last", torch.zeros(classes, KEPT, size))
+        self.register_buffer("loss", torch.full((classes, KEPT), UNKNOWN))
         self.register_buffer("seen", torch.zeros(classes, dtype=torch.long))
 
     @torch.no_grad()
-    def update(self, z: Tensor, labels: Tensor) -> None:
-        """Remember the latent means (B, N_z) of sketches of these classes (B,), in place of the oldest."""
+    def update(self, z: Tensor, labels: Tensor, loss: Tensor) -> None:
+        """Remember sketches in place of the oldest of their classes.
+
+        Args:
+            z: (B, N_z) their latent means.
+            labels: (B,) their classes.
+            loss: (B,) how unlikely the decoder finds them, in nats a point.
+        """
         before = (labels[:, None] == labels).tril(-1).sum(1)  # sketches of the same class earlier in the batch
-        self.last[labels, (self.seen[labels] + before) % KEPT] = z.float()
+        slots = (self.seen[labels] + before) % KEPT
+        self.last[labels, slots], self.loss[labels, slots] = z.float(), loss.float()
         self.seen.index_add_(0, labels, torch.ones_like(labels))
 
     def move(self, z: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -359,6 +371,7 @@ class Places(nn.Module):
             generator: Of the choice among a class's vectors; None: torch's own.
         """
         draw = torch.rand(len(z), generator=generator, device=z.device)
-        known = self.seen[labels].clamp(1, KEPT)
+        best = self.loss[labels].topk(DRAWN, largest=False).indices
+        chosen = (draw * self.seen[labels].clamp(1, DRAWN)).long()[:, None]
         spread = self.last.std(1)[labels]
-        return self.last[labels, (draw * known).long()] + SPREAD * spread * z
+        return self.last[labels, best.gather(1, chosen)[:, 0]] + SPREAD * spread * z

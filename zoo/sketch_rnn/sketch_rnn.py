@@ -161,10 +161,12 @@ class SketchRNN(Sketcher):
             noise = torch.randn(mean.shape, generator=generator, device=mean.device)
             z = mean + torch.exp(log_variance / 2) * noise
             latent["L_KL"] = kl_divergence(mean, log_variance)
-            if self.places is not None and self.training:
-                self.places.update(mean, self.known.to(mean.device)[batch["label"]])
         y, _ = self.decoder(points[:, :-1], self.told(self.labels_of(batch), z))
         offset, pen = reconstruction(y, points[:, 1:], lengths, batch["n_max"])
+        if self.places is not None and self.training:
+            labels = self.known.to(mean.device)[batch["label"]]
+            self.places.update(mean, labels, (offset + pen) * batch["n_max"] / lengths)
+        offset, pen = offset.mean(), pen.mean()
         return {"L_R": offset + pen, "L_s": offset, "L_p": pen, **latent}
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
