@@ -52,7 +52,7 @@ def curves(panels: dict[str, dict[str, Curve]]) -> str:
         )
         parts.append(text(left, top - 8, title))
         parts.append(f'<rect x="{left}" y="{top}" width="{WIDE}" height="{HIGH}" fill="none" stroke="#999"/>')
-        for tick in [m * 10**e for e in range(-5, 2) for m in (1, 2, 5)]:
+        for tick in [m * 10**e for e in range(-5, 2) for m in (1, 2, 3, 5)]:
             if low <= math.log10(tick) <= high:
                 y = at(0, tick)[1]
                 parts.append(

@@ -5,6 +5,9 @@ python benchmarks/sketch_sheet.py OUT.png COLUMNS NAME… (NAME=1,4: those rows 
 Of each model: samples at four temperatures; of a conditional one, the first sketches of its test set, their
 reconstructions, and the way from the first to the second; of a decoder alone, a half of the first sketch and what it
 becomes. Of one that is told its class, last, two rows of what is asked for.
+
+docs/sketches.png: ``12 sketchrnn-kanji=1,4,5,7 sketchrnn-kanji-uncond=1,4 sketchrnn-quickdraw=9,10
+sketchrnn-omniglot=1 sketchrnn-sheep=1,2``.
 """
 
 from __future__ import annotations
