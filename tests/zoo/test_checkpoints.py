@@ -24,7 +24,7 @@ from zoo.checkpoints.entry import CheckpointError
 from zoo.checkpoints.methods import classes, method_class
 from zoo.checkpoints.model import Model
 
-SHORTER = {  # weights from before their recipes trained for longer: see the entry's steps
+SHORTER = {  # trained for other lengths than their recipes say: see the entry's steps
     *(
         f"sketchrnn-{data}{alone}"
         for data in ("kanji", "omniglot", "sheep", "kanji-sheep")
